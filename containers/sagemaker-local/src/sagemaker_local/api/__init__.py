@@ -1,0 +1,1 @@
+"""The operations, one noun per file; each module's ``OPERATIONS`` is its table."""

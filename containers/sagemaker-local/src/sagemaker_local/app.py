@@ -1,0 +1,184 @@
+"""The architecture on one page: which request goes where, and what starts and stops with the server.
+
+Requests are routed by AWS's own marks, in this order: the ``X-Amz-Target`` header (JSON services), the path of
+an invocation (SageMaker runtime is REST under the signing name ``sagemaker``), the signing name or the ``Action``
+of a query service (IAM, STS: moto), and everything else is S3.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from sagemaker_local import __doc__ as about
+from sagemaker_local.api import (
+    compilation_job,
+    endpoint,
+    endpoint_config,
+    identity,
+    logs,
+    model,
+    model_package,
+    model_package_group,
+    processing_job,
+    runtime,
+    tag,
+    training_job,
+    transform_job,
+)
+from sagemaker_local.errors import UnknownOperationException
+from sagemaker_local.executors.choice import choose_executor
+from sagemaker_local.jobs.engine import JobEngine
+from sagemaker_local.logs.log_store import LogStore
+from sagemaker_local.protocol import Handler, JsonProtocol, error_response
+from sagemaker_local.s3.app import create_app as create_s3_app
+from sagemaker_local.s3.object_store import ObjectStore
+from sagemaker_local.services import Services
+from sagemaker_local.serving.supervisor import EndpointSupervisor
+from sagemaker_local.settings import Settings
+from sagemaker_local.store import Store
+
+SAGEMAKER: Mapping[str, Handler] = {
+    **processing_job.OPERATIONS,
+    **training_job.OPERATIONS,
+    **compilation_job.OPERATIONS,
+    **transform_job.OPERATIONS,
+    **model.OPERATIONS,
+    **endpoint_config.OPERATIONS,
+    **endpoint.OPERATIONS,
+    **model_package_group.OPERATIONS,
+    **model_package.OPERATIONS,
+    **tag.OPERATIONS,
+}
+
+JSON_TARGETS = {
+    "SageMaker": ("sagemaker", SAGEMAKER),
+    "Logs_20140328": ("logs", logs.OPERATIONS),
+}
+"""``X-Amz-Target`` prefix → botocore's service name and its operations."""
+
+INVOCATION_PATH = re.compile(r"/endpoints/[^/]+/(async-)?invocations(-response-stream)?")
+CREDENTIAL = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request")
+
+
+def signing_name(request: Request) -> str | None:
+    """The service that the caller signed for, or None when the request is not signed."""
+    credential = request.headers.get("authorization") or ""
+    match = CREDENTIAL.search(credential)
+    return match.group(1) if match else None
+
+
+def create_services(settings: Settings) -> Services:
+    """Open everything durable below the data directory and wire the parts together."""
+    store = Store(settings.data_dir / "sagemaker.sqlite")
+    objects = ObjectStore(settings.data_dir / "s3")
+    log_store = LogStore(settings.data_dir / "logs")
+    executor = choose_executor(settings)
+    jobs = JobEngine(settings=settings, store=store, objects=objects, logs=log_store, executor=executor)
+    endpoints = EndpointSupervisor(
+        settings=settings, store=store, objects=objects, logs=log_store, executor=executor
+    )
+    return Services(settings, store, objects, log_store, executor, jobs, endpoints)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Requests that ``wanted`` takes go to ``app``; the first route that takes one answers it."""
+
+    wanted: Callable[[Request], bool]
+    app: ASGIApp
+
+
+class App:
+    """The server: an ordered list of routes over the parts of :class:`Services`.
+
+    Args:
+        settings: What the server was started with.
+        services: The parts; made from the settings unless a test brings its own.
+    """
+
+    def __init__(self, settings: Settings, services: Services | None = None) -> None:
+        self.services = services or create_services(settings)
+        self.json = {
+            prefix: JsonProtocol(service, operations, self.services)
+            for prefix, (service, operations) in JSON_TARGETS.items()
+        }
+        long_tail = identity.create_app(self.services)
+        self.routes: Sequence[Route] = (
+            Route(lambda request: request.url.path == "/_sagemaker_local/health", self._health),
+            Route(lambda request: target(request) in self.json, self._json),
+            Route(lambda request: target(request) in identity.TARGETS, long_tail),
+            Route(lambda request: "x-amz-target" in request.headers, self._unknown_target),
+            Route(lambda request: INVOCATION_PATH.fullmatch(request.url.path) is not None
+                  and signing_name(request) in (None, "sagemaker"), runtime.create_app(self.services)),
+            Route(lambda request: signing_name(request) in identity.SIGNING_NAMES, long_tail),
+            Route(lambda request: True, create_s3_app(self.services.objects)),
+        )  # fmt: skip
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or follow the server's start and stop."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        request = Request(scope, receive)
+        app = next(route.app for route in self.routes if route.wanted(request))
+        await app(scope, receive, send)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Take up what an earlier server left, serve, and leave nothing running behind."""
+        await self.services.jobs.start()
+        await self.services.endpoints.start()
+        try:
+            yield
+        finally:
+            await self.services.endpoints.close()
+            await self.services.jobs.close()
+            self.services.store.close()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self.running())
+            except Exception as error:
+                await send({"type": "lifespan.startup.failed", "message": f"{error!r}"})
+                raise
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _json(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        response = await self.json[target(request)](request)
+        await response(scope, receive, send)
+
+    async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
+        settings = self.services.settings
+        answer: Response = JSONResponse(
+            {
+                "status": "running",
+                "about": about.strip().splitlines()[0],
+                "region": settings.region,
+                "account": settings.account,
+                "executor": self.services.executor.name,
+            }
+        )
+        await answer(scope, receive, send)
+
+    @staticmethod
+    async def _unknown_target(scope: Scope, receive: Receive, send: Send) -> None:
+        asked = Request(scope, receive).headers["x-amz-target"]
+        error = UnknownOperationException(f"The local SageMaker does not serve '{asked}'")
+        await error_response(error)(scope, receive, send)
+
+
+def target(request: Request) -> str:
+    """The service part of ``X-Amz-Target``, or an empty string."""
+    return request.headers.get("x-amz-target", "").partition(".")[0]

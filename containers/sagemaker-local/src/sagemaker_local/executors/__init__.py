@@ -1,0 +1,1 @@
+"""How a container image's program is run on this machine."""

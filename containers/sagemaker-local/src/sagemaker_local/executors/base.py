@@ -1,0 +1,85 @@
+"""What every executor promises: prepare an image, start a program of it, wait, stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+LineSink = Callable[[str], None]
+"""Takes one line of output without its line end; called from the event loop."""
+
+
+class ImageError(Exception):
+    """The image cannot be had or built; the message becomes the job's FailureReason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A program that needs no image of the user's: a folder of code and its requirements (Neo's compilers)."""
+
+    directory: Path
+    requirements: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One start of a container.
+
+    Attributes:
+        image: The image URI, or a :class:`Source`.
+        opt_ml: Host directory that the program sees as ``/opt/ml``.
+        arguments: Replaces the image's CMD: ``("train",)``, ``("serve",)``, or a processing job's arguments.
+        entrypoint: Replaces the image's ENTRYPOINT when not None.
+        environment: Added to the image's ENV.
+        port: The program is told to listen here (``SAGEMAKER_BIND_TO_PORT``) on 127.0.0.1.
+        host_name: ``algo-1`` for the first instance of a job.
+    """
+
+    image: str | Source
+    opt_ml: Path
+    arguments: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    port: int | None = None
+    host_name: str = "algo-1"
+
+
+class RunningProgram(Protocol):
+    """A started program and all processes below it."""
+
+    @property
+    def pid(self) -> int:
+        """Process id on the host."""
+        ...
+
+    async def wait(self) -> int:
+        """Exit code once it ended and all its output was handed on; negative for a signal. May be called again."""
+        ...
+
+    async def stop(self, grace_s: float) -> int:
+        """SIGTERM, then SIGKILL after ``grace_s`` seconds; returns the exit code with nothing left running."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs programs of images on this machine."""
+
+    name: str
+
+    async def prepare(self, image: str | Source, log: LineSink) -> None:
+        """Make the image ready to start; cached, safe to call side by side.
+
+        Raises:
+            ImageError: no such image, or its build fails; says which and what to do.
+        """
+        ...
+
+    async def start(self, program: Program, log: LineSink) -> RunningProgram:
+        """Start a prepared image's program; its output goes to ``log`` line by line.
+
+        Raises:
+            ImageError: as in :meth:`prepare`.
+        """
+        ...

@@ -1,0 +1,26 @@
+"""Everything that an operation may use, wired once at start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sagemaker_local.executors.base import Executor
+from sagemaker_local.jobs.engine import JobEngine
+from sagemaker_local.logs.log_store import LogStore
+from sagemaker_local.s3.object_store import ObjectStore
+from sagemaker_local.serving.supervisor import EndpointSupervisor
+from sagemaker_local.settings import Settings
+from sagemaker_local.store import Store
+
+
+@dataclass(slots=True)
+class Services:
+    """The parts of a running server; handed to every operation handler."""
+
+    settings: Settings
+    store: Store
+    objects: ObjectStore
+    logs: LogStore
+    executor: Executor
+    jobs: JobEngine
+    endpoints: EndpointSupervisor

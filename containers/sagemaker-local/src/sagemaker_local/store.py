@@ -1,0 +1,201 @@
+"""The durable record of every SageMaker resource: one SQLite database in WAL mode.
+
+A record is the resource as its Describe operation answers it (``document``), plus what only the server needs
+(``private``). Writes are transactions; a kill at any point leaves the record as it was before or after.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS resource (
+    kind TEXT NOT NULL, name TEXT NOT NULL, arn TEXT NOT NULL UNIQUE,
+    document TEXT NOT NULL, private TEXT NOT NULL DEFAULT '{}',
+    PRIMARY KEY (kind, name));
+CREATE TABLE IF NOT EXISTS tag (
+    arn TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (arn, key));
+CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+"""
+
+
+class AlreadyExists(Exception):
+    """A record of that kind and name is there; each operation words its own AWS error."""
+
+
+class NotFound(Exception):
+    """No record of that kind and name; each operation words its own AWS error."""
+
+
+@dataclass(slots=True)
+class Record:
+    """A resource: a copy, so that changing it changes nothing until it is written back."""
+
+    kind: str
+    name: str
+    arn: str
+    document: dict[str, Any]
+    private: dict[str, Any] = field(default_factory=dict)
+
+
+class Store:
+    """Resources and tags; safe to use from several threads.
+
+    Args:
+        path: The database file; created with its tables when missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        self._connection.executescript(SCHEMA)
+
+    def close(self) -> None:
+        """Close the database; the write-ahead log is folded in."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything inside happens, or nothing of it."""
+        with self._lock:
+            if self._connection.in_transaction:  # nested: the outer one decides
+                yield self._connection
+                return
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def insert(self, record: Record, tags: Mapping[str, str] | None = None) -> None:
+        """Write a new record and its tags.
+
+        Raises:
+            AlreadyExists: the kind has a record of that name.
+        """
+        with self.transaction() as connection:
+            try:
+                connection.execute(
+                    "INSERT INTO resource (kind, name, arn, document, private) VALUES (?, ?, ?, ?, ?)",
+                    (
+                        record.kind,
+                        record.name,
+                        record.arn,
+                        json.dumps(record.document),
+                        json.dumps(record.private),
+                    ),
+                )
+            except sqlite3.IntegrityError as error:
+                raise AlreadyExists(record.name) from error
+            self.add_tags(record.arn, tags or {})
+
+    def get(self, kind: str, name: str) -> Record:
+        """Read one record.
+
+        Raises:
+            NotFound: the kind has no record of that name.
+        """
+        return self._one("kind = ? AND name = ?", (kind, name), name)
+
+    def get_by_arn(self, arn: str) -> Record:
+        """Read one record by its ARN.
+
+        Raises:
+            NotFound: no resource has that ARN.
+        """
+        return self._one("arn = ?", (arn,), arn)
+
+    def update(self, kind: str, name: str, change: Callable[[Record], None]) -> Record:
+        """Read, change and write one record in one transaction; returns what was written.
+
+        Raises:
+            NotFound: the kind has no record of that name.
+        """
+        with self.transaction() as connection:
+            record = self.get(kind, name)
+            change(record)
+            connection.execute(
+                "UPDATE resource SET document = ?, private = ? WHERE kind = ? AND name = ?",
+                (json.dumps(record.document), json.dumps(record.private), kind, name),
+            )
+            return record
+
+    def delete(self, kind: str, name: str) -> Record:
+        """Remove one record and its tags; returns what it was.
+
+        Raises:
+            NotFound: the kind has no record of that name.
+        """
+        with self.transaction() as connection:
+            record = self.get(kind, name)
+            connection.execute("DELETE FROM resource WHERE kind = ? AND name = ?", (kind, name))
+            connection.execute("DELETE FROM tag WHERE arn = ?", (record.arn,))
+            return record
+
+    def list(self, kind: str) -> list[Record]:
+        """All records of a kind, by name."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT kind, name, arn, document, private FROM resource WHERE kind = ? ORDER BY name",
+                (kind,),
+            ).fetchall()
+        return [_record(row) for row in rows]
+
+    def next_number(self, counter: str) -> int:
+        """1, 2, 3, … for each name of a counter, durable and never given twice."""
+        with self.transaction() as connection:
+            row = connection.execute(
+                "INSERT INTO counter (name, value) VALUES (?, 1) "
+                "ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
+                (counter,),
+            ).fetchone()
+            return int(row[0])
+
+    def add_tags(self, arn: str, tags: Mapping[str, str]) -> None:
+        """Add or overwrite tags of a resource."""
+        with self.transaction() as connection:
+            connection.executemany(
+                "INSERT INTO tag (arn, key, value) VALUES (?, ?, ?) "
+                "ON CONFLICT (arn, key) DO UPDATE SET value = excluded.value",
+                [(arn, key, value) for key, value in tags.items()],
+            )
+
+    def delete_tags(self, arn: str, keys: list[str]) -> None:
+        """Remove tags of a resource; missing keys are no error."""
+        with self.transaction() as connection:
+            connection.executemany("DELETE FROM tag WHERE arn = ? AND key = ?", [(arn, key) for key in keys])
+
+    def tags(self, arn: str) -> dict[str, str]:
+        """The tags of a resource, by key."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT key, value FROM tag WHERE arn = ? ORDER BY key", (arn,)
+            ).fetchall()
+        return dict(rows)
+
+    def _one(self, where: str, values: tuple[str, ...], name: str) -> Record:
+        with self._lock:
+            row = self._connection.execute(
+                f"SELECT kind, name, arn, document, private FROM resource WHERE {where}",  # noqa: S608 - constants above
+                values,
+            ).fetchone()
+        if row is None:
+            raise NotFound(name)
+        return _record(row)
+
+
+def _record(row: tuple[str, str, str, str, str]) -> Record:
+    return Record(row[0], row[1], row[2], json.loads(row[3]), json.loads(row[4]))
