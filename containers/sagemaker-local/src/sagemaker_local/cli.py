@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import fcntl
 import json
 import logging
@@ -14,6 +15,7 @@ from typing import TextIO
 
 import uvicorn
 
+from sagemaker_local import limits
 from sagemaker_local.settings import Settings
 
 READY_FILE = "ready.json"
@@ -37,6 +39,18 @@ def parse(arguments: list[str] | None) -> Settings:
     parser.add_argument(
         "--executor", default="auto", choices=["auto", "bubblewrap", "unshare", "base-directory"]
     )
+    parser.add_argument(
+        "--ping-timeout-s",
+        type=float,
+        default=limits.PING_START_TIMEOUT_S,
+        help="how long a serving container may take to answer its first /ping (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--stop-grace-s",
+        type=float,
+        default=limits.STOP_GRACE_S,
+        help="time between SIGTERM and SIGKILL of a stopped job (default: %(default)s)",
+    )
     options = parser.parse_args(arguments)
     return Settings(
         data_dir=options.data.resolve(),
@@ -47,6 +61,8 @@ def parse(arguments: list[str] | None) -> Settings:
         account=options.account,
         max_running_jobs=options.jobs,
         executor=options.executor,
+        ping_start_timeout_s=options.ping_timeout_s,
+        stop_grace_s=options.stop_grace_s,
     )
 
 
@@ -57,20 +73,19 @@ def main(arguments: list[str] | None = None) -> int:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     lock = _lock(settings.data_dir)
     if lock is None:
-        print(f"sagemaker-local: {settings.data_dir} is in use by another server; stop it or choose another --data",
-              file=sys.stderr)  # fmt: skip
+        message = f"{settings.data_dir} is in use by another server; stop it or choose another --data"
+        print(f"sagemaker-local: {message}", file=sys.stderr)
         return 1
-    from sagemaker_local.app import (
-        App,
-    )  # after the checks above: botocore and starlette take a second to import
+    # After the checks above: botocore and starlette take a second to import.
+    from sagemaker_local.app import App
 
     listener = socket.create_server((settings.host, settings.port), backlog=2048)
-    port = listener.getsockname()[1]
+    settings = dataclasses.replace(settings, port=listener.getsockname()[1])
     app = App(settings)
     config = uvicorn.Config(
         app, lifespan="on", log_level="warning", access_log=False, timeout_graceful_shutdown=5
     )
-    server = _Server(config, settings.data_dir / READY_FILE, f"http://{settings.host}:{port}")
+    server = _Server(config, settings.data_dir / READY_FILE, settings.url)
     server.run(sockets=[listener])
     return 0
 

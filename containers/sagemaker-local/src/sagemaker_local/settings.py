@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from sagemaker_local import limits
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -14,11 +16,13 @@ class Settings:
         data_dir: Everything durable lives here; two servers never share one.
         containers_dir: Every folder in it is an image, found by the last part of the image URI's repository.
         host: Address to listen on; loopback unless asked otherwise.
-        port: TCP port; 0 takes a free one.
+        port: TCP port; 0 on the command line takes a free one, which then stands here.
         region: The one region that is served.
         account: The one account that is served; twelve digits.
         max_running_jobs: Jobs that run side by side; the rest wait as ``Pending``.
         executor: ``auto`` or the name of a sandbox (see :mod:`sagemaker_local.executors`).
+        ping_start_timeout_s: How long a serving container may take to answer its first /ping.
+        stop_grace_s: Seconds between SIGTERM and SIGKILL of a stopped job.
     """
 
     data_dir: Path
@@ -29,3 +33,10 @@ class Settings:
     account: str = "123456789012"
     max_running_jobs: int = 4
     executor: str = "auto"
+    ping_start_timeout_s: float = limits.PING_START_TIMEOUT_S
+    stop_grace_s: float = limits.STOP_GRACE_S
+
+    @property
+    def url(self) -> str:
+        """Where this server answers; jobs and model servers get it as ``AWS_ENDPOINT_URL``."""
+        return f"http://{self.host}:{self.port}"
