@@ -1,8 +1,8 @@
 """The architecture on one page: which request goes where, and what starts and stops with the server.
 
-Requests are routed by AWS's own marks, in this order: the ``X-Amz-Target`` header (JSON services), the path of
-an invocation (SageMaker runtime is REST under the signing name ``sagemaker``), the signing name or the ``Action``
-of a query service (IAM, STS: moto), and everything else is S3.
+Requests are routed by AWS's own marks, in this order: the ``X-Amz-Target`` header (JSON services), the path
+of an invocation (SageMaker runtime is REST under the signing name ``sagemaker``), the signing name of a query
+service (IAM, STS: moto), and everything else is S3.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class _Server(uvicorn.Server):
-    """Tells where it listens once it does: on standard output and in a file, for programs that wait for it."""
+    """Tells where it listens once it does, on standard output and in a file, to programs that wait for it."""
 
     def __init__(self, config: uvicorn.Config, ready_file: Path, url: str) -> None:
         super().__init__(config)

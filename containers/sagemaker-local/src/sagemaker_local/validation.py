@@ -3,8 +3,8 @@
 botocore's own validator knows required members, types and lower bounds; AWS also enforces enums, patterns and
 upper bounds. All of it is in the model's shapes, so one walk over them serves every operation.
 
-AWS's wording, observed: ``2 validation errors detected: Value null at 'roleArn' failed to satisfy constraint:
-Member must not be null; Value 'x' at 'status' failed to satisfy constraint: Member must satisfy enum value set: [a, b]``.
+AWS's wording: ``2 validation errors detected: Value null at 'roleArn' failed to satisfy constraint: Member must
+not be null; Value 'x' at 'status' failed to satisfy constraint: Member must satisfy enum value set: [a, b]``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def validate(shape: StructureShape | None, request: dict[str, Any]) -> None:
 
     Raises:
         SerializationException: a value has the wrong JSON type.
-        ValidationException: required, enum, pattern, length or range constraints are broken; all of them are named.
+        ValidationException: required, enum, pattern, length or range constraints are broken; names them all.
     """
     if shape is None:
         return
