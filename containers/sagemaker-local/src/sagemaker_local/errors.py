@@ -1,6 +1,6 @@
 """Errors as AWS puts them on the wire: a code, a message, an HTTP status.
 
-Each protocol has its own envelope (JSON in :mod:`sagemaker_local.protocol`, XML in :mod:`sagemaker_local.s3`);
+Each protocol has its own envelope (JSON in :mod:`sagemaker_local.protocol`, XML in ``sagemaker_local.s3``);
 the classes know nothing of it.
 """
 
