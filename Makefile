@@ -1,0 +1,62 @@
+# `make demo` shows it, `make test` proves it, `make check` is the fast tier. Everything is set up on the way.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+PYTEST = $(BIN)/python -m pytest
+export PATH := $(CURDIR)/build/uv:$(PATH)
+# Byte code halves Airflow's start; some machines switch it off.
+unexport PYTHONDONTWRITEBYTECODE
+unexport VIRTUAL_ENV
+
+.PHONY: help setup sandbox demo check lint format types imports test unit contract faults e2e lock wheel clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup:  ## make .venv (a fraction of a second when nothing changed)
+	@scripts/bootstrap
+
+demo: setup  ## raw data → trained → live → scored nightly, on this machine (EXIT=1 stops by itself)
+	@$(BIN)/python -m demo $(if $(EXIT),--exit)
+
+check: lint types imports unit  ## the fast tier: lint, types, import rules, unit and DAG tests
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup  ## write what the linters would ask for
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: setup
+	scripts/typecheck
+
+imports: setup
+	PYTHONPATH=plugins $(BIN)/lint-imports --no-cache
+
+unit: setup
+	$(PYTEST) -q -n 2 tests/unit tests/dags
+
+contract: setup sandbox  ## clients that nobody here wrote, against the local SageMaker
+	$(PYTEST) -q tests/contract
+
+faults e2e: setup sandbox  ## failure paths; the whole chain by a real scheduler
+	$(PYTEST) -q tests/$@
+
+sandbox:  # the tests of the bubblewrap executor need it; make demo does not
+	@scripts/sandbox
+
+test: lint types imports sandbox  ## every test
+	$(PYTEST) -q $(ARGS) tests
+
+lock: setup  ## compile requirements*.in
+	scripts/lock
+
+wheel: setup  ## build the provider's wheel into dist/
+	build/uv/uv build --quiet --wheel --out-dir dist .
+
+clean:  ## remove what was built (not the environment)
+	rm -rf build/demo build/test dist
