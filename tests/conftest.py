@@ -1,0 +1,52 @@
+"""What every tier needs: an Airflow home of its own, made-up AWS credentials, and the tiers in order of cost."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TIERS = ("unit", "docs", "dags", "contract", "faults", "e2e")
+
+
+def _isolate() -> None:
+    """Set the environment before the first import of Airflow or botocore reads it."""
+    for name in [name for name in os.environ if name.startswith(("AIRFLOW", "AWS_", "SAGEMAKER_"))]:
+        if not name.endswith("CA_BUNDLE"):
+            del os.environ[name]
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    home = tempfile.mkdtemp(prefix="airflow-test-")
+    os.environ |= {
+        "AIRFLOW_HOME": home,
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PATH": f"{ROOT / 'build' / 'uv'}{os.pathsep}{os.environ['PATH']}",
+    }
+
+
+_isolate()
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the cheap tiers first: a broken unit is named before the chain that it breaks."""
+
+    def cost(item: pytest.Item) -> int:
+        tier = item.path.relative_to(ROOT / "tests").parts[0]
+        return TIERS.index(tier) if tier in TIERS else len(TIERS)
+
+    items.sort(key=cost)
