@@ -1,0 +1,119 @@
+"""Small objects in S3 by location: what gates, bars and publications read and write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from airflow_sagemaker.errors import RequestRejectedError
+from airflow_sagemaker.hooks.faults import as_sagemaker_error, is_missing, translated
+from airflow_sagemaker.hooks.sagemaker import SageMakerHook
+from airflow_sagemaker.specs.connection import DEFAULT_CONNECTION_ID
+
+
+class ObjectStorageHook:
+    """Objects by location (``s3://bucket/key``, or a key in the connection's bucket).
+
+    :param aws_conn_id: the Airflow connection
+    :param sagemaker: a hook to share the connection with
+    """
+
+    def __init__(
+        self, aws_conn_id: str = DEFAULT_CONNECTION_ID, *, sagemaker: SageMakerHook | None = None
+    ) -> None:
+        self.sagemaker = sagemaker or SageMakerHook(aws_conn_id)
+
+    @property
+    def _client(self) -> Any:
+        return self.sagemaker.client("s3")
+
+    def uri(self, location: str) -> str:
+        return self.sagemaker.s3_uri(location)
+
+    def split(self, location: str) -> tuple[str, str]:
+        """Bucket and key of a location."""
+        bucket, _, key = self.uri(location).removeprefix("s3://").partition("/")
+        return bucket, key
+
+    def exists(self, location: str) -> bool:
+        bucket, key = self.split(location)
+        try:
+            self._client.head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if is_missing(error):
+                return False
+            raise as_sagemaker_error(error, f"Object {self.uri(location)}") from error
+        return True
+
+    def read_bytes(self, location: str) -> bytes:
+        """The whole object; an error that names it where there is none."""
+        bucket, key = self.split(location)
+        try:
+            body: bytes = self._client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if is_missing(error):
+                raise RequestRejectedError(
+                    self.uri(location), "there is no such object", "Check the task that should have written it"
+                ) from error
+            raise as_sagemaker_error(error, f"Object {self.uri(location)}") from error
+        return body
+
+    def read_text(self, location: str) -> str:
+        return self.read_bytes(location).decode()
+
+    def read_json(self, location: str) -> Any:
+        return json.loads(self.read_bytes(location))
+
+    def write_bytes(
+        self,
+        location: str,
+        data: bytes,
+        *,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        """Put an object, replacing what was there at once; gives its URI."""
+        bucket, key = self.split(location)
+        with translated(f"Object {self.uri(location)}"):
+            self._client.put_object(
+                Bucket=bucket, Key=key, Body=data, ContentType=content_type, Metadata=dict(metadata or {})
+            )
+        return self.uri(location)
+
+    def write_text(self, location: str, text: str, *, content_type: str = "text/plain") -> str:
+        return self.write_bytes(location, text.encode(), content_type=content_type)
+
+    def write_json(self, location: str, value: Any) -> str:
+        """Put a JSON document; the same value gives the same bytes."""
+        text = json.dumps(value, indent=2, sort_keys=True) + "\n"
+        return self.write_bytes(location, text.encode(), content_type="application/json")
+
+    def iter_uris(self, prefix: str) -> Iterator[str]:
+        """URIs of the objects under a prefix, in the order of their keys."""
+        bucket, key = self.split(prefix)
+        with translated(f"Listing {self.uri(prefix)}"):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
+                for found in page.get("Contents", []):
+                    yield f"s3://{bucket}/{found['Key']}"
+
+    def list_uris(self, prefix: str) -> list[str]:
+        return [*self.iter_uris(prefix)]
+
+    def copy(self, source: str, destination: str) -> str:
+        """Copy an object inside S3; gives the destination's URI."""
+        from_bucket, from_key = self.split(source)
+        to_bucket, to_key = self.split(destination)
+        with translated(f"Copy of {self.uri(source)} to {self.uri(destination)}"):
+            self._client.copy_object(
+                Bucket=to_bucket, Key=to_key, CopySource={"Bucket": from_bucket, "Key": from_key}
+            )
+        return self.uri(destination)
+
+    def delete(self, location: str) -> None:
+        """Delete an object; one that is not there is no error."""
+        bucket, key = self.split(location)
+        with translated(f"Object {self.uri(location)}"):
+            self._client.delete_object(Bucket=bucket, Key=key)

@@ -1,0 +1,110 @@
+"""CSV tables in S3: single objects, and prefixes of daily partitions `dt=YYYY-MM-DD/`."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import pandas
+
+from airflow_sagemaker.errors import BadTableError, MissingDataError
+from airflow_sagemaker.hooks.object_storage import ObjectStorageHook
+from airflow_sagemaker.specs.connection import DEFAULT_CONNECTION_ID
+
+_PARTITION = re.compile(r"/dt=(\d{4}-\d{2}-\d{2})/[^/]+\.csv$")
+
+
+@dataclass(frozen=True)
+class TableObject:
+    """One CSV object and its size."""
+
+    uri: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Content:
+    """What an object holds, whoever wrote it and whenever."""
+
+    rows: int
+    size_bytes: int
+    sha256: str
+
+
+class TableHook:
+    """Reads CSV tables through the connection.
+
+    :param aws_conn_id: the Airflow connection
+    """
+
+    def __init__(self, aws_conn_id: str = DEFAULT_CONNECTION_ID) -> None:
+        self.storage = ObjectStorageHook(aws_conn_id)
+
+    def objects(self, location: str) -> list[TableObject]:
+        """The CSV objects of a location: the object of that name, or all below the prefix, by key."""
+        bucket, key = self.storage.split(location)
+        pages = self.storage.sagemaker.client("s3").get_paginator("list_objects_v2")
+        found = [
+            TableObject(f"s3://{bucket}/{entry['Key']}", entry["Size"])
+            for page in pages.paginate(Bucket=bucket, Prefix=key)
+            for entry in page.get("Contents", [])
+        ]
+        if not key.endswith("/"):
+            return [entry for entry in found if entry.uri == f"s3://{bucket}/{key}"]
+        return [entry for entry in found if entry.uri.endswith(".csv")]
+
+    def partitions(
+        self, prefix: str, first: date, last: date, *, gaps_allowed: bool = False
+    ) -> list[TableObject]:
+        """The objects of the daily partitions from first to last, both included; every day has to be there."""
+        by_day: dict[date, list[TableObject]] = {}
+        for entry in self.objects(prefix):
+            if match := _PARTITION.search(entry.uri):
+                by_day.setdefault(date.fromisoformat(match[1]), []).append(entry)
+        wanted = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+        missing = [day for day in wanted if day not in by_day]
+        if missing and (not gaps_allowed or len(missing) == len(wanted)):
+            raise MissingDataError(
+                f"Table {self.storage.uri(prefix)}",
+                f"{len(missing)} of {len(wanted)} partitions from {first} to {last} are missing: "
+                + _listed([f"dt={day}" for day in missing]),
+                "Land them, or give the range that is there",
+            )
+        return [entry for day in wanted for entry in by_day.get(day, [])]
+
+    def read(self, uri: str, columns: Sequence[str] | None = None) -> pandas.DataFrame:
+        """An object as a frame; columns are the names when the object has no header."""
+        names = list(columns) if columns is not None else None
+        try:
+            frame = pandas.read_csv(
+                io.BytesIO(self.storage.read_bytes(uri)),
+                names=names,
+                header="infer" if names is None else None,
+                index_col=False,
+            )
+        except (ValueError, pandas.errors.ParserError) as error:  # an empty object is a ValueError too
+            raise BadTableError(
+                f"Table {uri}", f"it is not a readable CSV ({error})", "Land the object again"
+            ) from error
+        return frame
+
+    def content(self, location: str) -> Content:
+        """Rows, bytes and hash of an object without a header, read in pieces."""
+        bucket, key = self.storage.split(location)
+        body = self.storage.sagemaker.client("s3").get_object(Bucket=bucket, Key=key)["Body"]
+        rows, size_bytes, digest, last = 0, 0, hashlib.sha256(), b"\n"
+        for piece in body.iter_chunks(1 << 20):
+            rows += piece.count(b"\n")
+            size_bytes += len(piece)
+            digest.update(piece)
+            last = piece[-1:] or last
+        return Content(rows + (last != b"\n"), size_bytes, digest.hexdigest())
+
+
+def _listed(names: Sequence[str], limit: int = 10) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

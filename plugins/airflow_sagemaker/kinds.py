@@ -1,0 +1,129 @@
+"""The kinds of jobs as data: what each is called in AWS's API, when it has ended, what came of it.
+
+Operators, triggers, the hook and the links all read this table, so a kind is described once.
+Status values are those of botocore's service model (``ProcessingJobStatus`` and its siblings);
+``CompilationJobStatus`` alone is written in capitals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+class End(Enum):
+    """How a job ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+ENDS: Mapping[str, End] = {
+    "COMPLETED": End.COMPLETED,
+    "FAILED": End.FAILED,
+    "STOPPED": End.STOPPED,
+}
+STOPPING = "STOPPING"
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """One kind of job in the words of the API."""
+
+    noun: str
+    title: str
+    """As it stands in operation and field names: ``Create<title>``, ``<title>Name``."""
+    operation: str
+    """As it stands in a client's method names: ``create_<operation>``."""
+    log_group: str
+    console_path: str
+    taken_code: str
+    """Error code of Create for a name that is in use."""
+    results: Callable[[Mapping[str, Any]], dict[str, Any]]
+    """The small XCom that a completed job leaves, from its describe answer."""
+
+    @property
+    def name_field(self) -> str:
+        return f"{self.title}Name"
+
+    @property
+    def arn_field(self) -> str:
+        return f"{self.title}Arn"
+
+    def status(self, described: Mapping[str, Any]) -> str:
+        return str(described[f"{self.title}Status"])
+
+    def end(self, described: Mapping[str, Any]) -> End | None:
+        """How the described job ended, or None while it has not."""
+        return ENDS.get(self.status(described).upper())
+
+    def is_alive(self, described: Mapping[str, Any]) -> bool:
+        """Whether the job may still complete: a stopping one can not."""
+        return self.end(described) is None and self.status(described).upper() != STOPPING
+
+    def reason(self, described: Mapping[str, Any]) -> str:
+        """What AWS, or the program itself, gives as the reason."""
+        given = described.get("FailureReason") or described.get("ExitMessage")
+        return str(given) if given else "AWS gives no reason"
+
+
+def _processing_results(described: Mapping[str, Any]) -> dict[str, Any]:
+    outputs = described.get("ProcessingOutputConfig", {}).get("Outputs", [])
+    return {"outputs": {output["OutputName"]: output["S3Output"]["S3Uri"] for output in outputs}}
+
+
+def _training_results(described: Mapping[str, Any]) -> dict[str, Any]:
+    metrics = described.get("FinalMetricDataList", [])
+    return {
+        "model_uri": described["ModelArtifacts"]["S3ModelArtifacts"],
+        "metrics": {metric["MetricName"]: metric["Value"] for metric in metrics},
+    }
+
+
+def _compilation_results(described: Mapping[str, Any]) -> dict[str, Any]:
+    return {"compiled_uri": described["ModelArtifacts"]["S3ModelArtifacts"]}
+
+
+def _transform_results(described: Mapping[str, Any]) -> dict[str, Any]:
+    return {"output": described["TransformOutput"]["S3OutputPath"]}
+
+
+PROCESSING = JobKind(
+    noun="processing job",
+    title="ProcessingJob",
+    operation="processing_job",
+    log_group="/aws/sagemaker/ProcessingJobs",
+    console_path="processing-jobs",
+    taken_code="ResourceInUse",
+    results=_processing_results,
+)
+TRAINING = JobKind(
+    noun="training job",
+    title="TrainingJob",
+    operation="training_job",
+    log_group="/aws/sagemaker/TrainingJobs",
+    console_path="jobs",
+    taken_code="ResourceInUse",
+    results=_training_results,
+)
+COMPILATION = JobKind(
+    noun="compilation job",
+    title="CompilationJob",
+    operation="compilation_job",
+    log_group="/aws/sagemaker/CompilationJobs",
+    console_path="compilation-jobs",
+    taken_code="ResourceInUse",
+    results=_compilation_results,
+)
+TRANSFORM = JobKind(
+    noun="transform job",
+    title="TransformJob",
+    operation="transform_job",
+    log_group="/aws/sagemaker/TransformJobs",
+    console_path="transform-jobs",
+    taken_code="ResourceInUse",
+    results=_transform_results,
+)

@@ -1,0 +1,1 @@
+"""Typed specs of jobs and pipelines: plain pydantic, no Airflow, no AWS client."""
