@@ -1,9 +1,9 @@
-"""Processes that never outlive their stack: they die with their parent; what a kill left behind is found again.
+"""Processes that never outlive their stack: they die with their parent, and leftovers of a kill are found.
 
-Every process of a stack inherits an open file of the stack's home and an environment variable that names it, and
-hands both on to what it starts. A later start reads ``/proc`` for them, so it finds exactly its own leftovers,
-however the parent died. (One of them alone would miss some: Airflow's workers overwrite their environment with a
-title, and programs started with ``close_fds`` lose the file.)
+Every process of a stack inherits an open file of the stack's home and an environment variable that names it,
+and hands both on to what it starts. A later start reads ``/proc`` for them, so it finds exactly its own
+leftovers, however the parent died. (One of them alone would miss some: Airflow's workers overwrite their
+environment with a title, and programs started with ``close_fds`` lose the file.)
 """
 
 from __future__ import annotations
