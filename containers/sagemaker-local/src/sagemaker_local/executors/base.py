@@ -55,7 +55,7 @@ class RunningProgram(Protocol):
         ...
 
     async def wait(self) -> int:
-        """Exit code once it ended and all its output was handed on; negative for a signal. May be called again."""
+        """Exit code once it ended and its output was handed on; 128 + n for signal n. May be called again."""
         ...
 
     async def stop(self, grace_s: float) -> int:

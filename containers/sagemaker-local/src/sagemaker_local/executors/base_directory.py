@@ -1,0 +1,52 @@
+"""The fallback where no namespace can be made: a plain process, told by variables where its files are.
+
+``SAGEMAKER_BASE_DIR`` stands for /opt/ml, and every path below a COPY's destination or /opt/ml that stands in the
+command, the environment or the working directory is rewritten. A program that writes ``/opt/ml`` into its code
+cannot work here, and programs are not kept apart: it is for machines that allow nothing better.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+from sagemaker_local.executors.container import OPT_ML, Container
+from sagemaker_local.executors.local import LocalExecutor
+
+
+class BaseDirectoryExecutor(LocalExecutor):
+    """Programs as plain processes with rewritten paths."""
+
+    name = "base-directory"
+
+    def sandbox(self, container: Container) -> list[str]:
+        """Nothing: init alone stands before the program."""
+        return []
+
+    def fit(self, container: Container) -> Container:
+        """Rewrite the container's paths to where the files really are."""
+        places = {mount.target: str(mount.source) for mount in container.mounts}
+        pattern = re.compile(
+            # A path starts at the text's start or after a separator, and a place ends where its name does.
+            r"(?<![\w./\-])("
+            + "|".join(map(re.escape, sorted(places, key=len, reverse=True)))
+            + r")(?![\w.\-])"
+        )
+
+        def real(text: str) -> str:
+            return pattern.sub(lambda match: places[match.group(1)], text)
+
+        environment = {name: real(value) for name, value in container.environment.items()}
+        home = container.scratch / "home"
+        home.mkdir()
+        environment |= {
+            "SAGEMAKER_BASE_DIR": places[OPT_ML],
+            "HOME": str(home),
+            "TMPDIR": str(container.scratch / "tmp"),
+        }
+        return dataclasses.replace(
+            container,
+            command=tuple(map(real, container.command)),
+            environment=environment,
+            workdir=real(container.workdir),
+        )

@@ -1,0 +1,143 @@
+"""The first process of every sandbox: starts the program, passes SIGTERM on, reaps, leaves nothing behind.
+
+Run by path with a bare interpreter (``python -I -S init.py LIFELINE WORKDIR PROGRAM ARGUMENT…``), so it imports the standard
+library only. It is what ``docker run --init`` puts in front of a program, plus a *lifeline*: a pipe whose writing
+end the server holds. A byte on it means "SIGTERM to the program"; its end, which the kernel sends when the server
+dies however it dies, means "kill everything now". Parent-death signals alone are not enough: they are tied to the
+thread that forked and are lost when the parent dies before they are set.
+
+As process 1 of a PID namespace its end makes the kernel kill the rest; without a namespace (base directory) it is
+the subreaper of all its descendants and kills them itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+
+
+def main(lifeline: int, workdir: str, command: list[str]) -> int:
+    """Run the command until it ends or the lifeline does; returns its exit code, 128 + n for signal n."""
+    os.set_inheritable(lifeline, False)
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    wakeup_read, wakeup_write = os.pipe()
+    os.set_blocking(wakeup_write, False)
+    os.set_blocking(wakeup_read, False)
+    signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    program = start(libc, workdir, command)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, _: send(program, number))
+    code: int | None = None
+    while code is None:
+        readable, _, _ = select.select([lifeline, wakeup_read], [], [])
+        if wakeup_read in readable:
+            with contextlib.suppress(BlockingIOError):
+                os.read(wakeup_read, 4096)
+            code = reap(program)
+        if code is None and lifeline in readable:
+            if not os.read(lifeline, 1):
+                code = 128 + signal.SIGKILL
+            else:
+                send(program, signal.SIGTERM)
+    kill_descendants()
+    return code
+
+
+def start(libc: ctypes.CDLL, workdir: str, command: list[str]) -> int:
+    """Fork and become the program; says what is wrong when it cannot."""
+    this = os.getpid()
+    program = os.fork()
+    if program:
+        return program
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # CPython ignores these two, and what is ignored stays ignored across exec.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != this:
+            os._exit(128 + signal.SIGKILL)
+        os.setsid()
+        os.chdir(workdir)
+        os.execvp(command[0], command)  # noqa: S606 - the program that the image names
+    except FileNotFoundError as error:
+        path = os.environ.get("PATH")
+        refuse(NOT_FOUND, f"cannot run '{command[0]}': {error.strerror}; PATH is {path}, workdir {workdir}")
+    except OSError as error:
+        refuse(
+            NOT_EXECUTABLE, f"cannot run '{command[0]}': {error.strerror}; is it executable, with a #! line?"
+        )
+    os._exit(NOT_EXECUTABLE)
+
+
+def refuse(code: int, why: str) -> None:
+    """End the forked child with a line in the job's log."""
+    os.write(2, f"sagemaker-local: {why}\n".encode())
+    os._exit(code)
+
+
+def send(program: int, number: int) -> None:
+    """Signal the program alone, as container engines do; what it started is its own to stop."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(program, number)
+
+
+def reap(program: int) -> int | None:
+    """Collect everything that ended; the program's exit code when it is among them."""
+    code = None
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            ended, status = os.waitpid(-1, os.WNOHANG)
+            if ended == 0:
+                break
+            if ended == program:
+                signalled = os.WIFSIGNALED(status)
+                code = 128 + os.WTERMSIG(status) if signalled else os.WEXITSTATUS(status)
+    return code
+
+
+def kill_descendants() -> None:
+    """SIGKILL until no child is left; orphans come to us because we are their subreaper."""
+    if os.getpid() == 1:
+        return  # the kernel does it as soon as we end
+    while True:
+        for process in descendants(os.getpid()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def descendants(root: int) -> list[int]:
+    """Process ids below ``root``, by the parents that /proc tells."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as stat:
+            # "pid (command) state parent …"; the command may hold anything, also ')'
+            parent = int(stat.read().rpartition(b")")[2].split()[1])
+            children.setdefault(parent, []).append(int(name))
+    found, todo = [], [root]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found += below
+        todo += below
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), sys.argv[2], sys.argv[3:]))

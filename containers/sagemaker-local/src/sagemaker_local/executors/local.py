@@ -1,0 +1,55 @@
+"""What the executors that start processes of this machine share."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+from pathlib import Path
+
+from sagemaker_local.executors.base import LineSink, Program, RunningProgram, Source
+from sagemaker_local.executors.container import Container, lay_out
+from sagemaker_local.executors.process import remove_tree, start_supervised
+from sagemaker_local.images.image import ImageFolders
+
+
+class LocalExecutor(abc.ABC):
+    """Lays a container out and starts it in a sandbox (an :class:`~sagemaker_local.executors.base.Executor`).
+
+    Args:
+        images: Where images come from.
+        scratch: Directory for what containers need while they run; what an earlier server left in it is removed.
+        hidden: Host directories that no program may see, such as the server's data directory.
+    """
+
+    name: str
+
+    def __init__(self, images: ImageFolders, scratch: Path, hidden: tuple[Path, ...] = ()) -> None:
+        self.images = images
+        self.scratch = scratch
+        self.hidden = hidden
+        remove_tree(scratch)
+
+    @abc.abstractmethod
+    def sandbox(self, container: Container) -> list[str]:
+        """Command line that makes the sandbox and then runs what follows it."""
+
+    def fit(self, container: Container) -> Container:
+        """The container as this sandbox can show it."""
+        return container
+
+    async def prepare(self, image: str | Source, log: LineSink) -> None:
+        """Find the image and build its environment when that is missing."""
+        await self.images.image(image, log)
+
+    async def start(self, program: Program, log: LineSink) -> RunningProgram:
+        """Start a program of an image in its sandbox."""
+        image = await self.images.image(program.image, log)
+        container = self.fit(await asyncio.to_thread(lay_out, program, image, self.scratch))
+        return await start_supervised(
+            container.command,
+            environment=container.environment,
+            log=log,
+            wrapper=self.sandbox(container),
+            workdir=container.workdir,
+            scratch=container.scratch,
+        )

@@ -1,0 +1,159 @@
+"""A started sandbox: its output line by line, its end, its stop."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import contextlib
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sagemaker_local.executors import init
+from sagemaker_local.executors.base import LineSink
+
+logger = logging.getLogger(__name__)
+
+LINE_CHARACTERS = 256 * 1024
+"""Longer lines are cut into several: the largest event that CloudWatch Logs takes is 256 KiB."""
+
+INIT = str(Path(init.__file__).resolve())
+BASE_PYTHON = os.path.realpath(sys.executable)
+
+
+def init_command(lifeline: int, workdir: str, command: Sequence[str]) -> list[str]:
+    """The command line of :mod:`sagemaker_local.executors.init` around a program."""
+    return [BASE_PYTHON, "-I", "-S", "-B", INIT, str(lifeline), workdir, *command]
+
+
+class SandboxProcess:
+    """A running program in its sandbox (a :class:`~sagemaker_local.executors.base.RunningProgram`).
+
+    Args:
+        process: The outermost process of the sandbox.
+        lifeline: Writing end of init's lifeline; closing it kills everything in the sandbox.
+        log: Takes the program's lines.
+        scratch: Removed when the program has ended.
+    """
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, lifeline: int, log: LineSink, scratch: Path | None
+    ) -> None:
+        self._process = process
+        self._lifeline: int | None = lifeline
+        self._ended = asyncio.create_task(self._follow(log, scratch))
+
+    @property
+    def pid(self) -> int:
+        """Process id of the sandbox on the host."""
+        return self._process.pid
+
+    async def wait(self) -> int:
+        """Exit code once it ended and its output was handed on; 128 + n when signal n ended it."""
+        return await asyncio.shield(self._ended)
+
+    async def stop(self, grace_s: float) -> int:
+        """SIGTERM to the program, SIGKILL to everything after ``grace_s`` seconds."""
+        if self._lifeline is not None and grace_s > 0:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._lifeline, b"T")
+            with contextlib.suppress(TimeoutError):
+                return await asyncio.wait_for(self.wait(), grace_s)
+        self._cut()
+        return await self.wait()
+
+    def _cut(self) -> None:
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+
+    async def _follow(self, log: LineSink, scratch: Path | None) -> int:
+        try:
+            await _pump(self._process.stdout, log)
+            code = await self._process.wait()
+        finally:
+            self._cut()
+            if scratch is not None:
+                await asyncio.to_thread(remove_tree, scratch)
+        return 128 - code if code < 0 else code
+
+
+async def start_supervised(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    log: LineSink,
+    wrapper: Sequence[str] = (),
+    workdir: str = "/",
+    scratch: Path | None = None,
+) -> SandboxProcess:
+    """Start a program under init, inside a sandbox when there is a wrapper.
+
+    Called on the event loop, so that the forking thread, to which parent-death signals are tied, lives as long as
+    the server.
+
+    Args:
+        command: The program and its arguments.
+        environment: The program's whole environment.
+        log: Takes its output.
+        wrapper: Command line that makes the sandbox and runs in it what follows.
+        workdir: The program's working directory, as it sees it.
+        scratch: Directory to remove when the program has ended.
+    """
+    lifeline_read, lifeline = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *wrapper,
+            *init_command(lifeline_read, workdir, command),
+            env=dict(environment),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            pass_fds=(lifeline_read,),
+            start_new_session=True,  # Ctrl-C in the server's terminal is the server's to handle
+            cwd="/",
+        )
+    except BaseException:
+        os.close(lifeline)
+        raise
+    finally:
+        os.close(lifeline_read)
+    return SandboxProcess(process, lifeline, log, scratch)
+
+
+async def _pump(stream: asyncio.StreamReader | None, log: LineSink) -> None:
+    assert stream is not None
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    rest = ""
+    while chunk := await stream.read(65536):
+        *lines, rest = (rest + decoder.decode(chunk)).split("\n")
+        for line in lines:
+            _hand_on(line, log)
+        while len(rest) > LINE_CHARACTERS:
+            _hand_on(rest[:LINE_CHARACTERS], log)
+            rest = rest[LINE_CHARACTERS:]
+    if rest := rest + decoder.decode(b"", final=True):
+        _hand_on(rest, log)
+
+
+def _hand_on(line: str, log: LineSink) -> None:
+    line = line.removesuffix("\r")
+    for start in range(0, max(len(line), 1), LINE_CHARACTERS):
+        log(line[start : start + LINE_CHARACTERS])
+
+
+def remove_tree(directory: Path) -> None:
+    """Remove a directory that a program may have made unreadable or read-only for itself."""
+    if not directory.exists():
+        return
+    for folder, names, _ in os.walk(directory):
+        for name in names:
+            path = os.path.join(folder, name)
+            if not os.path.islink(path) and not os.access(path, os.W_OK | os.X_OK | os.R_OK):
+                os.chmod(path, 0o700)
+    shutil.rmtree(directory, ignore_errors=True)
+    if directory.exists():
+        logger.warning("%s could not be removed; it is taken away when the server starts next", directory)

@@ -1,0 +1,199 @@
+"""Virtual environments for images: one per Python and set of requirements, built once, shared by all servers.
+
+They lie in ``~/.cache/sagemaker-local/venvs``, or below ``$SAGEMAKER_LOCAL_CACHE``, and not in a data directory, so
+that a fresh one starts with what is there. An environment is complete when its marker is; a half-built one is
+built anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import sys
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sagemaker_local.executors.base import ImageError, LineSink
+from sagemaker_local.executors.process import remove_tree, start_supervised
+
+FORMAT = 1
+"""Raise to have every environment built anew."""
+
+MARKER = "sagemaker-local.json"
+LAST_LINES = 5
+
+
+def cache_directory() -> Path:
+    """Where environments are kept: ``$SAGEMAKER_LOCAL_CACHE``, else the user's cache directory."""
+    if chosen := os.environ.get("SAGEMAKER_LOCAL_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sagemaker-local"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A complete virtual environment and the interpreter installation it points to."""
+
+    directory: Path
+    base_prefix: Path
+
+    @property
+    def bin(self) -> Path:
+        """The directory that comes first on PATH."""
+        return self.directory / "bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Python:
+    """An interpreter that environments are made of."""
+
+    executable: Path
+    version: str
+
+
+class EnvironmentCache:
+    """Makes environments and finds made ones.
+
+    Args:
+        directory: Holds one directory per environment and its lock.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    async def environment(self, requirements: Path | None, version: str | None, log: LineSink) -> Environment:
+        """The environment with these requirements, built when missing.
+
+        Args:
+            requirements: A requirements.txt, or None for a bare interpreter.
+            version: ``3.11`` when the image says so; the server's own where there is no such interpreter.
+            log: Takes the build's output.
+
+        Raises:
+            ImageError: the requirements cannot be read or installed.
+        """
+        text = await asyncio.to_thread(_read, requirements) if requirements else ""
+        python = find_python(version, log)
+        identity = json.dumps([FORMAT, python.version, str(python.executable), platform.machine(), text])
+        target = self.directory / hashlib.sha256(identity.encode()).hexdigest()[:20]
+        if (found := _complete(target)) is not None:
+            return found
+        async with _locked(target.with_suffix(".lock")):
+            if (found := _complete(target)) is not None:
+                return found
+            await asyncio.to_thread(remove_tree, target)
+            what = requirements or "no requirements"
+            log(f"sagemaker-local: building a Python {python.version} environment for {what}")
+            await _build(target, python, requirements, log)
+            _write_marker(target, requirements)
+        return _require(target)
+
+
+def find_python(version: str | None, log: LineSink) -> Python:
+    """An installed interpreter of the version, else the server's own; says so in the log."""
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if version is None or version == own:
+        return Python(Path(os.path.realpath(sys.executable)), own)
+    if found := shutil.which(f"python{version}"):
+        return Python(Path(os.path.realpath(found)), version)
+    log(f"sagemaker-local: the image asks for Python {version}, which is not installed; it runs on {own}")
+    return Python(Path(os.path.realpath(sys.executable)), own)
+
+
+def uv_command() -> list[str] | None:
+    """How to run uv, when it is there."""
+    if found := shutil.which("uv"):
+        return [found]
+    beside = Path(sys.executable).with_name("uv")
+    if beside.exists():
+        return [str(beside)]
+    return [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else None
+
+
+async def _build(target: Path, python: Python, requirements: Path | None, log: LineSink) -> None:
+    if uv := uv_command():
+        steps = [[*uv, "venv", "--quiet", "--no-project", "--python", str(python.executable), str(target)]]
+        install = [
+            *uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--compile-bytecode",
+            "--python",
+            str(target / "bin/python"),
+        ]
+    else:
+        steps = [[str(python.executable), "-m", "venv", str(target)]]
+        install = [str(target / "bin/python"), "-m", "pip", "install", "--quiet", "--no-input"]
+    if requirements:
+        steps.append([*install, "-r", str(requirements)])
+    for step in steps:
+        await _run(step, requirements, log)
+
+
+async def _run(command: list[str], requirements: Path | None, log: LineSink) -> None:
+    # Without what belongs to the server alone and would lead the build astray.
+    dropped = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}
+    environment = {name: value for name, value in os.environ.items() if name not in dropped}
+    last: deque[str] = deque(maxlen=LAST_LINES)
+
+    def take(line: str) -> None:
+        log(line)
+        last.append(line)
+
+    process = await start_supervised(command, environment=environment, log=take)
+    try:
+        code = await process.wait()
+    except asyncio.CancelledError:
+        await process.stop(0)
+        raise
+    if code:
+        raise ImageError(
+            f"Building the environment of {requirements} failed with exit code {code}: {' | '.join(last)}; "
+            "correct the requirements and start the job again"
+        )
+
+
+def _read(requirements: Path) -> str:
+    try:
+        return requirements.read_text()
+    except OSError as error:
+        raise ImageError(f"Requirements {requirements} cannot be read: {error}") from error
+
+
+def _complete(target: Path) -> Environment | None:
+    return _require(target) if (target / MARKER).exists() and (target / "bin/python").exists() else None
+
+
+def _require(target: Path) -> Environment:
+    interpreter = Path(os.path.realpath(target / "bin/python"))
+    return Environment(target, interpreter.parent.parent)
+
+
+def _write_marker(target: Path, requirements: Path | None) -> None:
+    partial = target / f"{MARKER}.partial"
+    partial.write_text(json.dumps({"requirements": str(requirements) if requirements else None}))
+    partial.replace(target / MARKER)
+
+
+@contextlib.asynccontextmanager
+async def _locked(path: Path) -> AsyncIterator[None]:
+    """Hold a lock that other servers on this machine honour; the kernel frees it when we die."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(0.1)
+        yield
