@@ -129,7 +129,9 @@ def _sentence(result: Mapping[str, Any], frame: pandas.DataFrame, row_name: RowN
         examples = [
             f"{_short(value)} ({row_name(index)})"
             for value, index in zip(
-                details.get("partial_unexpected_list", []), details.get("partial_unexpected_index_list", []), strict=False
+                details.get("partial_unexpected_list", []),
+                details.get("partial_unexpected_index_list", []),
+                strict=False,
             )
         ]
         share = f"{details['unexpected_count']} of {details['element_count']} rows ({details['unexpected_percent'] or 0:.2g} %)"
@@ -143,9 +145,7 @@ def _sentence(result: Mapping[str, Any], frame: pandas.DataFrame, row_name: RowN
     return f"{subject}: found {_short(details.get('observed_value'))}"
 
 
-def _unchecked(
-    exceptions: list[str], column: str | None, frame: pandas.DataFrame, row_name: RowName
-) -> str:
+def _unchecked(exceptions: list[str], column: str | None, frame: pandas.DataFrame, row_name: RowName) -> str:
     """Why an expectation could not be evaluated; text among numbers is the usual cause."""
     if column is None or column not in frame:
         return f"cannot be checked, {exceptions[0]}"
@@ -174,7 +174,9 @@ def _page(document: Mapping[str, Any]) -> bytes:
         }
     shown["meta"]["batch_markers"]["ge_load_time"] = shown["meta"]["run_id"]["run_time"]
     outcome = expectationSuiteValidationResultSchema.load(shown)
-    html: str = DefaultJinjaPageView().render(ValidationResultsPageRenderer(run_info_at_end=True).render(outcome))
+    html: str = DefaultJinjaPageView().render(
+        ValidationResultsPageRenderer(run_info_at_end=True).render(outcome)
+    )
     return _without_chance(html).encode()
 
 

@@ -89,7 +89,9 @@ class DataQualityGateOperator(SageMakerOperator):
         if failures:
             raise ExpectationsNotMetError(
                 f"Suite {self.suite!r} on {self.storage.uri(self.table)}",
-                f"{len(failures)} of {expectations} expectations do not hold:\n- " + "\n- ".join(failures) + "\n",
+                f"{len(failures)} of {expectations} expectations do not hold:\n- "
+                + "\n- ".join(failures)
+                + "\n",
                 f"Correct the data or the suite, then clear the task; details: {self.storage.uri(self.results)}",
             )
         self.log.info("%d expectations hold for %d rows in %d batches", expectations, rows, len(batches))
@@ -102,11 +104,18 @@ class DataQualityGateOperator(SageMakerOperator):
         if found := tables.objects(self.table):
             return found
         raise MissingDataError(
-            f"Table {self.storage.uri(self.table)}", "there is no CSV object", "Check what should have written it"
+            f"Table {self.storage.uri(self.table)}",
+            "there is no CSV object",
+            "Check what should have written it",
         )
 
     def _validated(
-        self, tables: TableHook, suite: Any, batch: list[TableObject], columns: Sequence[str] | None, at: datetime
+        self,
+        tables: TableHook,
+        suite: Any,
+        batch: list[TableObject],
+        columns: Sequence[str] | None,
+        at: datetime,
     ) -> tuple[Verdict, int]:
         import pandas
 

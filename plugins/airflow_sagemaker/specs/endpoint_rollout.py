@@ -7,6 +7,9 @@ from airflow_sagemaker.specs.pipeline import Pipeline
 
 CHOSEN_PACKAGE_ARN = "{{ ti.xcom_pull(task_ids='choose_model')['model_package_arn'] }}"
 
+#: What the endpoint served before; empty for a new one, and when the rollout itself failed.
+PREVIOUS_CONFIG = "{{ (ti.xcom_pull(task_ids='roll_out') or {}).get('previous_endpoint_config_name') or '' }}"
+
 
 def rollout(pipeline: Pipeline) -> EndpointRollout:
     """The pipeline's endpoint, serving the chosen model version."""

@@ -79,7 +79,8 @@ def _name_problems(document: _Document, pipeline: Pipeline) -> list[str]:
     expected = f"{pipeline.name}.yaml"
     return [
         document.problem(
-            ("name",), f"{pipeline.name!r} is not the file's name; rename the file to {expected} or the pipeline"
+            ("name",),
+            f"{pipeline.name!r} is not the file's name; rename the file to {expected} or the pipeline",
         )
     ]
 

@@ -22,6 +22,18 @@ MODEL_URI = "{{ ti.xcom_pull(task_ids='train')['model_uri'] }}"
 COMPILED_URI = "{{ ti.xcom_pull(task_ids='compile')['compiled_uri'] }}"
 MODEL_PACKAGE_ARN = "{{ ti.xcom_pull(task_ids='register')['model_package_arn'] }}"
 
+#: What a person reads who has to approve a version.
+REVIEW = """\
+`{{ ti.xcom_pull(task_ids='register')['model_package_arn'] }}`
+
+| Metric | Value |
+|---|---|
+{% for task in ('check_metrics', 'check_agreement') -%}
+{% for name, value in ti.xcom_pull(task_ids=task).items() -%}
+| {{ name }} | {{ value }} |
+{% endfor -%}
+{% endfor %}"""
+
 
 def prepare_job(pipeline: Pipeline) -> ProcessingJob:
     """Raw partitions → training and test tables, and the names of their columns."""

@@ -7,7 +7,7 @@ fit is refused with file, line, field and the allowed values (see `loading.py`).
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
@@ -236,6 +236,14 @@ class Batch(Section):
     """Names of the columns that the model answers, in order; the gate and the manifest use them."""
     prediction_suite: SuiteName
     """Expectations that the predictions of a partition must meet before they are published."""
+
+    @property
+    def first_logical_date(self) -> datetime:
+        return datetime.combine(self.start_date, time(), UTC)
+
+    @property
+    def last_logical_date(self) -> datetime | None:
+        return datetime.combine(self.end_date, time(), UTC) if self.end_date else None
 
 
 class Pipeline(Section):

@@ -1,0 +1,85 @@
+"""The trigger forms of a pipeline's DAGs: what a person may set for one run, with types and help texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Param
+
+from airflow_sagemaker.specs.pipeline import Hyperparameter, Pipeline
+
+MODEL_PACKAGE_PATTERN = r"^arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:model-package/[^/]+/\d+$"
+
+
+def build_params(pipeline: Pipeline) -> dict[str, Param]:
+    """Which days a build learns from, and its hyperparameters."""
+    return {
+        "first_partition": Param(
+            pipeline.data.first_partition.isoformat(),
+            type="string",
+            format="date",
+            title="First day",
+            description="First daily partition of raw data that the model learns from.",
+            section="Data",
+        ),
+        "last_partition": Param(
+            pipeline.data.last_partition.isoformat(),
+            type="string",
+            format="date",
+            title="Last day",
+            description="Last daily partition of raw data, included. The newest days are the test set.",
+            section="Data",
+        ),
+        **{name: _hyperparameter(name, given) for name, given in pipeline.training.hyperparameters.items()},
+    }
+
+
+def rollout_params(pipeline: Pipeline) -> dict[str, Param]:
+    """Which model version goes live."""
+    return {"model_package_arn": _model_package(pipeline, "to roll out")}
+
+
+def nightly_params(pipeline: Pipeline) -> dict[str, Param]:
+    """Which day is scored with which model version."""
+    return {
+        "partition": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Day",
+            description="Daily partition to score; leave empty to score the day of the run's logical date.",
+        ),
+        "model_package_arn": _model_package(pipeline, "to score with"),
+    }
+
+
+def _model_package(pipeline: Pipeline, purpose: str) -> Param:
+    return Param(
+        None,
+        type=["null", "string"],
+        pattern=MODEL_PACKAGE_PATTERN,
+        title="Model version",
+        description=(
+            f"ARN of the approved model package of the group {pipeline.model_package_group} {purpose}; "
+            "leave empty for the newest approved one."
+        ),
+    )
+
+
+def _hyperparameter(name: str, given: Hyperparameter) -> Param:
+    kinds: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    limits: dict[str, Any] = {
+        "minimum": given.minimum,
+        "maximum": given.maximum,
+        "enum": given.choices or None,
+    }
+    return Param(
+        given.value,
+        type=kinds[type(given.value)],
+        title=name,
+        description=given.help,
+        section="Hyperparameters",
+        **{
+            key: list(limit) if key == "enum" else limit for key, limit in limits.items() if limit is not None
+        },
+    )
