@@ -1,0 +1,61 @@
+"""Model artefacts: find the model in the one that training wrote, write the compiled one."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from .request import CompilationError
+
+MANIFEST_FILE = "manifest.json"
+FORMAT = 1
+
+
+def extract(archive: Path, directory: Path) -> None:
+    """Unpack model.tar.gz; members that would leave the directory are refused."""
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(directory, filter="data")
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise CompilationError(
+            f"InputConfig.S3Uri: the model artefact cannot be unpacked ({error}); it must be a complete .tar.gz file"
+        ) from error
+
+
+def find_model(directory: Path, suffixes: tuple[str, ...]) -> Path:
+    """The one file with a suffix that the framework's models have."""
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    models = [path for path in files if path.suffix in suffixes]
+    if len(models) == 1:
+        return models[0]
+    names = ", ".join(str(path.relative_to(directory)) for path in (models or files)) or "nothing"
+    kinds = " or ".join(f"*{suffix}" for suffix in suffixes)
+    if models:
+        raise CompilationError(f"the model artefact holds several models ({names}); keep exactly one {kinds} in it")
+    raise CompilationError(f"the model artefact holds no model; exactly one {kinds} is needed, found {names}")
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write(archive: Path, manifest: dict[str, Any], files: dict[str, bytes]) -> None:
+    """Write the compiled artefact; the same content gives the same bytes."""
+    content = {MANIFEST_FILE: json.dumps({"format": FORMAT, **manifest}, indent=2).encode() + b"\n", **files}
+    packed = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, filename="") as compressed,
+        tarfile.open(fileobj=compressed, mode="w") as tar,
+    ):
+        for name, data in content.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            member.mode = 0o644
+            tar.addfile(member, io.BytesIO(data))
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    archive.write_bytes(packed.getvalue())

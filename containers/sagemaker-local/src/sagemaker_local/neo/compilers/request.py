@@ -1,0 +1,133 @@
+"""What a compilation job asks for, read from its request and checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+INPUT_NAME = "input"
+
+# CPU targets that run Linux, with their architecture.
+# Source: https://docs.aws.amazon.com/sagemaker/latest/dg/neo-supported-cloud.html and
+# https://docs.aws.amazon.com/sagemaker/latest/dg/neo-supported-devices-edge-devices.html
+TARGET_DEVICES = {
+    "ml_m4": "X86_64",
+    "ml_m5": "X86_64",
+    "ml_c4": "X86_64",
+    "ml_c5": "X86_64",
+    "lambda": "X86_64",
+    "ml_m6g": "ARM64",
+    "ml_c6g": "ARM64",
+    "rasp4b": "ARM64",
+}
+ARCHITECTURES = ("X86_64", "ARM64")
+
+
+class CompilationError(Exception):
+    """The job fails for a reason that a person can act on: the text becomes its FailureReason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to compile for; ``described`` is the request's own words for it."""
+
+    architecture: str
+    described: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A compilation job.
+
+    Attributes:
+        framework_version: The version that the caller says the model has, if any.
+        features: Width of a row as DataInputConfig declares it, if it does.
+    """
+
+    framework: str
+    framework_version: str | None
+    features: int | None
+    target: Target
+
+    def check_features(self, found: int, what: str) -> None:
+        """Refuse a declared width that is not the model's."""
+        if self.features is not None and self.features != found:
+            raise CompilationError(
+                f"DataInputConfig declares {self.features} features, {what} was trained on {found}: "
+                f'use {{"{INPUT_NAME}": [1, {found}]}}'
+            )
+
+    def check_version(self, installed: str) -> None:
+        """Refuse a declared framework version that the compiler cannot read; ``1.9`` stands for every 1.9.x."""
+        if self.framework_version is None:
+            return
+        wanted = self.framework_version.split(".")
+        if installed.split(".")[: len(wanted)] != wanted:
+            raise CompilationError(
+                f"FrameworkVersion {self.framework_version} of {self.framework} is not supported: this compiler has "
+                f"{installed}; train with it, or leave FrameworkVersion out"
+            )
+
+
+def read(path: Path) -> Request:
+    """Read ``compilationjob.json``: the InputConfig and OutputConfig of CreateCompilationJob."""
+    content = json.loads(path.read_text())
+    source, output = content["InputConfig"], content["OutputConfig"]
+    if output.get("CompilerOptions"):
+        raise CompilationError(
+            f"CompilerOptions {output['CompilerOptions']} are not supported for {source['Framework']}; leave them out"
+        )
+    return Request(
+        framework=source["Framework"],
+        framework_version=source.get("FrameworkVersion"),
+        features=_features(source.get("DataInputConfig")),
+        target=_target(output),
+    )
+
+
+def _features(text: str | None) -> int | None:
+    if text is None:
+        return None
+    wanted = f'DataInputConfig must be {{"{INPUT_NAME}": [<rows>, <features>]}}, such as {{"{INPUT_NAME}": [1, 64]}}'
+    try:
+        inputs = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CompilationError(f"{wanted}; it is not JSON ({error}): {text[:200]}") from None
+    if not isinstance(inputs, dict) or len(inputs) != 1:
+        raise CompilationError(f"{wanted}, with exactly one input; got {text[:200]}")
+    ((name, shape),) = inputs.items()
+    if name != INPUT_NAME:
+        raise CompilationError(f"{wanted}; the model's one input is called {INPUT_NAME!r}, not {name!r}")
+    if isinstance(shape, dict):  # The long form {"input": {"shape": [1, 64]}} of Core ML and ranged shapes.
+        shape = shape.get("shape")
+    whole = isinstance(shape, list) and all(type(size) is int for size in shape)
+    if not whole or len(shape) != 2 or shape[1] < 1 or (shape[0] < 1 and shape[0] != -1):
+        raise CompilationError(f"{wanted}; got the shape {json.dumps(shape)}")
+    features: int = shape[1]
+    return features
+
+
+def _target(output: Mapping[str, Any]) -> Target:
+    if "TargetDevice" in output:
+        device = output["TargetDevice"]
+        if device not in TARGET_DEVICES:
+            raise CompilationError(
+                f"TargetDevice {device} is not supported; supported are {', '.join(sorted(TARGET_DEVICES))}"
+            )
+        return Target(TARGET_DEVICES[device], {"device": device})
+    platform = output.get("TargetPlatform")
+    if platform is None:
+        raise CompilationError("OutputConfig names neither TargetDevice nor TargetPlatform; name one of them")
+    if platform.get("Accelerator"):
+        raise CompilationError(
+            f"TargetPlatform Accelerator {platform['Accelerator']} is not supported; leave it out to compile for the CPU"
+        )
+    if platform["Os"] != "LINUX" or platform["Arch"] not in ARCHITECTURES:
+        raise CompilationError(
+            f"TargetPlatform {platform['Os']}/{platform['Arch']} is not supported; "
+            f"supported are LINUX with {' or '.join(ARCHITECTURES)}"
+        )
+    return Target(platform["Arch"], {"os": platform["Os"], "arch": platform["Arch"]})
