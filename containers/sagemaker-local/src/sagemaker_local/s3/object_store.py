@@ -1,0 +1,413 @@
+"""The object store as other parts of the server use it: thread-safe, synchronous, durable.
+
+A write puts the bytes in a new blob, syncs it, and then names it in the index in one transaction: a kill at any point
+leaves the old object or the new one. An answered write survives a power cut.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from sagemaker_local.database import Database
+from sagemaker_local.s3 import index
+from sagemaker_local.s3.blobs import BlobReader, BlobStore, BlobWriter
+from sagemaker_local.s3.checksums import FULL_OBJECT
+from sagemaker_local.s3.errors import (
+    BucketAlreadyOwnedByYou,
+    BucketNotEmpty,
+    NoSuchBucket,
+    NoSuchKey,
+    PreconditionFailed,
+)
+from sagemaker_local.s3.listing import Page, list_page
+from sagemaker_local.s3.multipart import Completion, MultipartUploads
+from sagemaker_local.s3.names import check_bucket_name, check_key
+from sagemaker_local.s3.records import (
+    ALWAYS,
+    DEFAULT_CONTENT_TYPE,
+    Blob,
+    BucketInfo,
+    ObjectAttributes,
+    ObjectInfo,
+    Segment,
+    WriteCondition,
+    utc_now,
+)
+
+DEFAULT_REGION = "us-east-1"
+ITERATION_PAGE = 1000
+
+
+class ObjectStore:
+    """Buckets and objects in one directory.
+
+    Args:
+        directory: Created when missing; held by one store at a time.
+
+    Raises:
+        RuntimeError: another store holds the directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._lock_file = _hold(directory)
+        self._database = Database(directory / "index.sqlite3", index.SCHEMA, synchronous="FULL")
+        self._blobs = BlobStore(directory)
+        self.uploads = MultipartUploads(self._database, self._blobs)
+        with self._database.reading() as connection:
+            self._blobs.sweep(set(index.named_blobs(connection)))
+
+    def close(self) -> None:
+        """Close the index and let go of the directory."""
+        self._database.close()
+        self._lock_file.close()
+
+    # Buckets
+
+    def create_bucket(self, name: str, region: str = DEFAULT_REGION) -> None:
+        """Make a bucket; again is fine in us-east-1 and an error elsewhere, as on AWS.
+
+        Raises:
+            InvalidBucketName: the name breaks AWS's rules.
+            BucketAlreadyOwnedByYou: it is there, outside us-east-1.
+        """
+        check_bucket_name(name)
+        with self._database.writing() as connection:
+            existing = index.get_bucket(connection, name)
+            if existing is None:
+                index.insert_bucket(connection, BucketInfo(name, region, utc_now()))
+            elif existing.region != DEFAULT_REGION or region != DEFAULT_REGION:
+                raise BucketAlreadyOwnedByYou(name)
+
+    def bucket(self, name: str) -> BucketInfo:
+        """One bucket.
+
+        Raises:
+            NoSuchBucket: it is not there.
+        """
+        with self._database.reading() as connection:
+            return _bucket(connection, name)
+
+    def bucket_exists(self, name: str) -> bool:
+        """Whether a bucket is there."""
+        with self._database.reading() as connection:
+            return index.get_bucket(connection, name) is not None
+
+    def buckets(self) -> list[BucketInfo]:
+        """All buckets, by name."""
+        with self._database.reading() as connection:
+            return index.buckets(connection)
+
+    def delete_bucket(self, name: str) -> None:
+        """Remove an empty bucket, and with it its unfinished uploads.
+
+        Raises:
+            NoSuchBucket, BucketNotEmpty
+        """
+        orphans: list[Segment] = []
+        with self._database.writing() as connection:
+            _bucket(connection, name)
+            for upload in index.uploads(connection, name):
+                orphans += [part.segment for part in index.parts(connection, upload.upload_id)]
+                index.delete_upload(connection, upload.upload_id)
+            if not index.delete_bucket(connection, name):
+                raise BucketNotEmpty(name)
+        self._blobs.delete(orphans)
+
+    # Reading
+
+    def head(self, bucket: str, key: str) -> ObjectInfo:
+        """What is known of an object.
+
+        Raises:
+            NoSuchBucket, NoSuchKey
+        """
+        with self._database.reading() as connection:
+            return _object(connection, bucket, key)
+
+    def open(self, bucket: str, key: str, start: int = 0, length: int | None = None) -> BinaryIO:
+        """Open an object, or ``length`` bytes from ``start``, for reading; a later write does not disturb it.
+
+        Raises:
+            NoSuchBucket, NoSuchKey
+        """
+        _info, reader = self.open_with_info(bucket, key)
+        reader.restrict(start, length)
+        return io.BufferedReader(reader, 128 * 1024)
+
+    def open_with_info(self, bucket: str, key: str) -> tuple[ObjectInfo, BlobReader]:
+        """An object's description and its bytes, of the same version.
+
+        Raises:
+            NoSuchBucket, NoSuchKey
+        """
+        while True:
+            info = self.head(bucket, key)
+            try:
+                return info, self._blobs.open(info.segments)
+            except FileNotFoundError:
+                if self.head(bucket, key).segments == info.segments:
+                    raise  # not replaced in between: the blob is really gone
+
+    def download(self, bucket: str, key: str, path: Path) -> ObjectInfo:
+        """Write an object to a file, which appears only when it is whole.
+
+        Raises:
+            NoSuchBucket, NoSuchKey
+        """
+        info, reader = self.open_with_info(bucket, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name[:200]}.{os.getpid()}.partial")
+        with reader, partial.open("wb") as file:
+            shutil.copyfileobj(reader, file, 1024 * 1024)
+        partial.rename(path)
+        return info
+
+    def list_page(
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        delimiter: str = "",
+        after: str = "",
+        max_keys: int = ITERATION_PAGE,
+    ) -> Page:
+        """One page of a listing; see :mod:`sagemaker_local.s3.listing`.
+
+        Raises:
+            NoSuchBucket
+        """
+        with self._database.reading() as connection:
+            _bucket(connection, bucket)
+            return list_page(
+                connection, bucket, prefix=prefix, delimiter=delimiter, after=after, max_keys=max_keys
+            )
+
+    def iter_objects(self, bucket: str, prefix: str = "") -> Iterator[ObjectInfo]:
+        """All objects under a prefix, in key order.
+
+        Raises:
+            NoSuchBucket
+        """
+        after = ""
+        while True:
+            page = self.list_page(bucket, prefix=prefix, after=after)
+            yield from page.objects
+            if not page.truncated:
+                return
+            after = page.last
+
+    # Writing
+
+    def writer(self, algorithms: Iterable[str] = ()) -> BlobWriter:
+        """A blob to write into, for :meth:`commit` or an upload's part; abort it if it comes to nothing."""
+        return self._blobs.writer(algorithms)
+
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        source: bytes | BinaryIO | Path,
+        *,
+        content_type: str = DEFAULT_CONTENT_TYPE,
+        metadata: Mapping[str, str] | None = None,
+        if_none_match: bool = False,
+        if_match: str | None = None,
+    ) -> ObjectInfo:
+        """Write an object from bytes, an open binary file or a file's path.
+
+        Raises:
+            NoSuchBucket, KeyTooLong
+            PreconditionFailed: ``if_none_match`` and the object is there, or its etag is not ``if_match``.
+        """
+        self.bucket(bucket)
+        check_key(key)
+        writer = self.writer()
+        try:
+            if isinstance(source, bytes):
+                writer.feed(source)
+            elif isinstance(source, Path):
+                with source.open("rb") as file:
+                    writer.copy(file)
+            else:
+                writer.copy(source)
+            blob = writer.finish()
+        except BaseException:
+            writer.abort()
+            raise
+        attributes = ObjectAttributes(content_type=content_type, metadata=dict(metadata or {}))
+        return self.commit(bucket, key, blob, attributes, WriteCondition(if_none_match, if_match))
+
+    def commit(
+        self,
+        bucket: str,
+        key: str,
+        blob: Blob,
+        attributes: ObjectAttributes,
+        condition: WriteCondition = ALWAYS,
+    ) -> ObjectInfo:
+        """Make a finished blob the object of that key.
+
+        Raises:
+            NoSuchBucket, NoSuchKey, PreconditionFailed: the blob is removed then.
+        """
+        info = ObjectInfo(
+            bucket,
+            key,
+            blob.segment.size,
+            blob.md5,
+            utc_now(),
+            attributes,
+            blob.checksums,
+            FULL_OBJECT,
+            (blob.segment,),
+        )
+        try:
+            return self._replace(info, condition)
+        except BaseException:
+            self._blobs.delete(info.segments)
+            raise
+
+    def copy(
+        self,
+        source_bucket: str,
+        source_key: str,
+        bucket: str,
+        key: str,
+        *,
+        attributes: ObjectAttributes | None = None,
+        algorithm: str | None = None,
+        source_etag: str | None = None,
+        condition: WriteCondition = ALWAYS,
+    ) -> ObjectInfo:
+        """Copy an object; the bytes are shared on disk where the result has the same etag and checksums.
+
+        Args:
+            attributes: Those of the copy; the source's when left out.
+            algorithm: A checksum the copy must have.
+            source_etag: The version to copy; another one is refused.
+
+        Raises:
+            NoSuchBucket, NoSuchKey, PreconditionFailed
+        """
+        self.bucket(bucket)
+        check_key(key)
+        info, reader = self.open_with_info(source_bucket, source_key)
+        with reader:
+            if source_etag is not None and info.etag != source_etag:
+                raise PreconditionFailed("x-amz-copy-source-If-Match")
+            wanted = {algorithm} if algorithm else set(info.checksums)
+            if len(info.segments) == 1 and "-" not in info.etag and wanted == set(info.checksums):
+                blob = Blob(self._blobs.link(info.segments[0]), info.etag, info.checksums)
+            else:
+                writer = self.writer(wanted)
+                try:
+                    writer.copy(reader)
+                    blob = writer.finish()
+                except BaseException:
+                    writer.abort()
+                    raise
+        return self.commit(bucket, key, blob, attributes or info.attributes, condition)
+
+    def delete(self, bucket: str, key: str, *, if_match: str | None = None) -> None:
+        """Remove an object; one that is not there is no error, unless ``if_match`` names its etag.
+
+        Raises:
+            NoSuchBucket, PreconditionFailed
+        """
+        with self._database.writing() as connection:
+            _bucket(connection, bucket)
+            old = index.get_object(connection, bucket, key)
+            if if_match is not None and old is not None and if_match not in ("*", old.etag):
+                raise PreconditionFailed("If-Match")
+            index.delete_object(connection, bucket, key)
+        self._blobs.delete(old.segments if old else ())
+
+    def set_tags(self, bucket: str, key: str, tags: Mapping[str, str]) -> None:
+        """Replace an object's tags.
+
+        Raises:
+            NoSuchBucket, NoSuchKey
+        """
+        with self._database.writing() as connection:
+            info = _object(connection, bucket, key)
+            index.set_attributes(connection, info, replace(info.attributes, tags=dict(tags)))
+
+    def complete_upload(
+        self,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        parts: list[tuple[int, str, Mapping[str, str]]],
+        condition: WriteCondition = ALWAYS,
+        size: int | None = None,
+        claimed: Mapping[str, str] | None = None,
+    ) -> ObjectInfo:
+        """Make the listed parts (number, etag, checksums) of an upload the object of its key.
+
+        ``size`` and ``claimed`` (lower-case algorithm → base64) are what the whole must come to.
+
+        Raises:
+            NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, PreconditionFailed, InvalidRequest, BadDigest
+        """
+        completion = Completion(bucket, key, upload_id, parts, size, claimed or {})
+        return self.uploads.complete(completion, condition, replace_object)
+
+    def _replace(self, info: ObjectInfo, condition: WriteCondition) -> ObjectInfo:
+        with self._database.writing() as connection:
+            old = replace_object(connection, info, condition)
+        self._blobs.delete(old)
+        return info
+
+
+def replace_object(
+    connection: sqlite3.Connection, info: ObjectInfo, condition: WriteCondition
+) -> tuple[Segment, ...]:
+    """Name a new object in the index if the condition holds; returns the bytes nobody needs after the commit."""
+    _bucket(connection, info.bucket)
+    old = index.get_object(connection, info.bucket, info.key)
+    if condition.if_none_match and old is not None:
+        raise PreconditionFailed("If-None-Match")
+    if condition.if_match is not None:
+        if old is None:
+            raise NoSuchKey(info.key)
+        if condition.if_match not in ("*", old.etag):
+            raise PreconditionFailed("If-Match")
+    index.put_object(connection, info)
+    return old.segments if old else ()
+
+
+def _bucket(connection: sqlite3.Connection, name: str) -> BucketInfo:
+    bucket = index.get_bucket(connection, name)
+    if bucket is None:
+        raise NoSuchBucket(name)
+    return bucket
+
+
+def _object(connection: sqlite3.Connection, bucket: str, key: str) -> ObjectInfo:
+    info = index.get_object(connection, bucket, key)
+    if info is None:
+        _bucket(connection, bucket)
+        raise NoSuchKey(key)
+    return info
+
+
+def _hold(directory: Path) -> io.BufferedRandom:
+    """Keep other stores away from a directory: the sweep at their start would take our unfinished writes."""
+    file = (directory / "lock").open("a+b")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise RuntimeError(
+            f"The object store {directory} is in use by another server; stop it or take another directory."
+        ) from error
+    return file
