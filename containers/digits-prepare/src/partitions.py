@@ -41,13 +41,33 @@ def daily(directory: Path) -> list[Partition]:
                 raise ValueError
             datetime.date.fromisoformat(entry.name.removeprefix(PREFIX))
         except ValueError:
-            raise JobError(f"{entry}: expected only folders named {PREFIX}YYYY-MM-DD here; move it away") from None
+            raise JobError(
+                f"{entry}: expected only folders named {PREFIX}YYYY-MM-DD here; move it away"
+            ) from None
         if not (entry / DATA_FILE).is_file():
             raise JobError(f"{entry}: holds no {DATA_FILE}; land the day again")
         partitions.append(Partition(entry.name, entry / DATA_FILE))
     if not partitions:
         raise JobError(f"{directory}: holds no partitions ({PREFIX}YYYY-MM-DD/{DATA_FILE}); land data first")
     return partitions
+
+
+def between(
+    partitions: Sequence[Partition], first: datetime.date | None, last: datetime.date | None
+) -> list[Partition]:
+    """Those from the first day to the last, both included; ISO dates sort as days do."""
+    low, high = (f"{PREFIX}{day}" if day else None for day in (first, last))
+    chosen = [
+        partition
+        for partition in partitions
+        if (low is None or partition.name >= low) and (high is None or partition.name <= high)
+    ]
+    if not chosen:
+        raise JobError(
+            f"no partition lies between --from {first} and --until {last}; there are {partitions[0].name} to "
+            f"{partitions[-1].name}"
+        )
+    return chosen
 
 
 def split(partitions: Sequence[Partition], test_partitions: int) -> tuple[list[Partition], list[Partition]]:

@@ -1,6 +1,6 @@
 """Prepare the digits: check every raw row and write what the model reads.
 
-``--mode build`` turns all partitions of ``input/raw`` into ``output/train/train.csv`` and ``output/test/test.csv``
+``--mode build`` turns the partitions of ``input/raw`` (those ``--from`` … ``--until``, else all) into ``output/train/train.csv`` and ``output/test/test.csv``
 (no header, label first; the last ``--test-partitions`` days are the test set), with ``output/columns/columns.json``.
 ``--mode batch`` turns the one partition ``input/raw/data.csv`` into ``output/features/features.csv``: no header, no
 label, one row for each row, in order.
@@ -12,6 +12,7 @@ place; none is ever dropped.
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from digit_columns import COLUMNS, FEATURES, LABEL, features, label
 from job import PROCESSING_DIR, JobError, run
-from partitions import DATA_FILE, Partition, daily, read, split
+from partitions import DATA_FILE, Partition, between, daily, read, split
 
 
 def write_rows(path: Path, lines: Sequence[Sequence[str]]) -> None:
@@ -38,15 +39,18 @@ def labelled(part: str, partitions: Sequence[Partition]) -> list[list[str]]:
     return lines
 
 
-def build(raw: Path, output: Path, test_partitions: int) -> None:
-    parts = dict(zip(("train", "test"), split(daily(raw), test_partitions), strict=True))
+def build(raw: Path, output: Path, arguments: argparse.Namespace) -> None:
+    chosen = between(daily(raw), arguments.first, arguments.last)
+    parts = dict(zip(("train", "test"), split(chosen, arguments.test_partitions), strict=True))
     lines = {part: labelled(part, partitions) for part, partitions in parts.items()}
     for part in parts:
         write_rows(output / part / f"{part}.csv", lines[part])
     columns = {
         "label": LABEL,
         "features": FEATURES,
-        "partitions": {part: [partition.name for partition in partitions] for part, partitions in parts.items()},
+        "partitions": {
+            part: [partition.name for partition in partitions] for part, partitions in parts.items()
+        },
         "rows": {part: len(rows) for part, rows in lines.items()},
     }
     path = output / "columns/columns.json"
@@ -64,13 +68,20 @@ def batch(raw: Path, output: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--mode", choices=("build", "batch"), required=True)
-    parser.add_argument("--test-partitions", type=int, default=3, help="days at the end that are the test set")
+    day = datetime.date.fromisoformat
+    parser.add_argument("--from", dest="first", type=day, help="first day to use, YYYY-MM-DD; by default all")
+    parser.add_argument("--until", dest="last", type=day, help="last day to use, included; by default all")
+    parser.add_argument(
+        "--test-partitions", type=int, default=3, help="days at the end that are the test set"
+    )
     arguments = parser.parse_args()
     raw, output = PROCESSING_DIR / "input/raw", PROCESSING_DIR / "output"
     if arguments.mode == "build":
-        build(raw, output, arguments.test_partitions)
+        build(raw, output, arguments)
     else:
         batch(raw, output)
 
