@@ -1,0 +1,219 @@
+"""HTTP/1.1 to a container on loopback: kept-alive connections and a C parser, nothing that costs a millisecond.
+
+A general client (httpx) takes longer per request than a fast model; a container is one port on loopback, so a
+pool of plain streams is enough.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import httptools
+
+READ_BYTES = 256 * 1024
+IDLE_CONNECTIONS_MAXIMUM = 64
+
+
+class ConnectionLost(Exception):
+    """The container closed the connection, or never took it; says at which step."""
+
+
+class NotListening(ConnectionLost):
+    """The container took no connection: nothing was sent, so it may be sent elsewhere."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """A container's answer; the body is empty when it went to a sink.
+
+    Attributes:
+        status: HTTP status.
+        headers: By lower-case name; of repeated ones the last.
+        body: All bytes of the body.
+    """
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytearray = field(default_factory=bytearray)
+
+
+class _Reading:
+    """httptools' callbacks: collects one answer."""
+
+    def __init__(self, sink: Callable[[bytes], None] | None) -> None:
+        self.answer = Answer()
+        self.finished = False
+        self.started = False
+        self.sink = sink
+        self.parser = httptools.HttpResponseParser(self)
+
+    def on_message_begin(self) -> None:
+        self.started = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.answer.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self.answer.status = self.parser.get_status_code()
+
+    def on_body(self, body: bytes) -> None:
+        # Only a success is data; an error's text belongs in the message.
+        if self.sink is not None and self.answer.status < 300:
+            self.sink(body)
+        else:
+            self.answer.body += body
+
+    def on_message_complete(self) -> None:
+        # 100 Continue and other interim answers come before the real one.
+        self.finished = self.answer.status >= 200
+
+
+@dataclass(slots=True)
+class _Connection:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    used: bool = False
+
+
+class Client:
+    """Requests to one port on 127.0.0.1.
+
+    Args:
+        port: Where the container listens.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._idle: list[_Connection] = []
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Iterable[bytes] = b"",
+        *,
+        timeout_s: float,
+        sink: Callable[[bytes], None] | None = None,
+    ) -> Answer:
+        """Send one request and read its answer; cancelling closes the connection.
+
+        Args:
+            method: HTTP method.
+            path: Path of the request.
+            headers: Sent as they are, beside Host and the body's length.
+            body: Bytes, or parts that are sent with chunked transfer encoding.
+            timeout_s: For everything together.
+            sink: Takes the body of a success as it arrives, instead of the answer.
+
+        Raises:
+            ConnectionLost: no connection, or it broke before the answer was whole.
+            TimeoutError: no whole answer in time.
+        """
+        async with asyncio.timeout(timeout_s):
+            while True:
+                connection = await self._connect()
+                reading = _Reading(sink)
+                try:
+                    await self._exchange(connection, reading, method, path, headers or {}, body)
+                except (OSError, EOFError, httptools.HttpParserError) as error:
+                    connection.writer.close()
+                    # A kept connection that the container closed meanwhile: nothing was taken, send again.
+                    if connection.used and not reading.started and isinstance(body, bytes):
+                        continue
+                    raise ConnectionLost(
+                        f"the container closed the connection before it answered {method} {path} "
+                        f"({type(error).__name__}: {error})"
+                    ) from error
+                except BaseException:
+                    connection.writer.close()
+                    raise
+                self._keep(connection, reading)
+                return reading.answer
+
+    def close(self) -> None:
+        """Close idle connections; those in use end with their requests."""
+        while self._idle:
+            self._idle.pop().writer.close()
+
+    async def _connect(self) -> _Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.reader.at_eof() and not connection.writer.is_closing():
+                return connection
+            connection.writer.close()
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=READ_BYTES)
+        except OSError as error:
+            raise NotListening(f"the container does not listen on port {self._port}: {error}") from error
+        return _Connection(reader, writer)
+
+    async def _exchange(
+        self,
+        connection: _Connection,
+        reading: _Reading,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | Iterable[bytes],
+    ) -> None:
+        lines = [f"{method} {path} HTTP/1.1", f"host: 127.0.0.1:{self._port}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        whole = isinstance(body, bytes)
+        if not whole:
+            lines.append("transfer-encoding: chunked")
+        elif body or method == "POST":
+            lines.append(f"content-length: {len(body)}")  # type: ignore[arg-type] # mypy loses isinstance's result
+        head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+        sending = None
+        if isinstance(body, bytes):
+            connection.writer.write(head + body if len(body) < READ_BYTES else head)
+            if len(body) >= READ_BYTES:
+                connection.writer.write(body)
+        else:
+            connection.writer.write(head)
+            sending = asyncio.create_task(_send_chunks(connection.writer, body))
+        try:
+            await _read(connection.reader, reading)
+        finally:
+            # An early answer (413, say) ends the sending; the connection is then not used again.
+            if sending is not None:
+                if not sending.done():
+                    sending.cancel()
+                    reading.answer.headers["connection"] = "close"
+                await asyncio.gather(sending, return_exceptions=True)
+
+    def _keep(self, connection: _Connection, reading: _Reading) -> None:
+        closing = reading.answer.headers.get("connection", "").lower() == "close"
+        if closing or not reading.parser.should_keep_alive() or len(self._idle) >= IDLE_CONNECTIONS_MAXIMUM:
+            connection.writer.close()
+            return
+        connection.used = True
+        self._idle.append(connection)
+
+
+async def _send_chunks(writer: asyncio.StreamWriter, parts: Iterable[bytes]) -> None:
+    iterator = iter(parts)
+    # The parts come from a file: reading them must not stop the event loop.
+    while (part := await asyncio.to_thread(next, iterator, None)) is not None:
+        if part:
+            writer.write(b"%x\r\n%b\r\n" % (len(part), part))
+            await writer.drain()
+    writer.write(b"0\r\n\r\n")
+    await writer.drain()
+
+
+async def _read(reader: asyncio.StreamReader, reading: _Reading) -> None:
+    while not reading.finished:
+        data = await reader.read(READ_BYTES)
+        if data:
+            reading.parser.feed_data(data)
+            continue
+        # Without a length the body ends with the connection.
+        bounded = "content-length" in reading.answer.headers or "transfer-encoding" in reading.answer.headers
+        if reading.answer.status >= 200 and not bounded:
+            reading.answer.headers["connection"] = "close"
+            return
+        raise EOFError("end of stream")

@@ -1,0 +1,240 @@
+"""Endpoints as they live: brought up, replaced without losing a request, taken down, back after a restart.
+
+The record in the store is the truth: ``private["fleet"]`` is what serves (or is to serve) and
+``private["pending"]`` what an update is bringing up. Whatever the server was doing when it was killed follows from the status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from sagemaker_local import limits
+from sagemaker_local.executors.base import Executor
+from sagemaker_local.logs.log_store import LogStore
+from sagemaker_local.names import now
+from sagemaker_local.s3.object_store import ObjectStore
+from sagemaker_local.serving.fleet import Fleet, FleetError, FleetPlan
+from sagemaker_local.settings import Settings
+from sagemaker_local.store import NotFound, Record, Store
+
+logger = logging.getLogger(__name__)
+
+KIND = "endpoint"
+SHUTDOWN_GRACE_S = 5.0
+"""Between SIGTERM and SIGKILL of model servers when this server stops."""
+
+IN_PROGRESS = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+"""Statuses in which AWS takes no other change."""
+
+
+class EndpointSupervisor:
+    """Runs the fleets of all endpoints.
+
+    Args:
+        settings: The server's configuration.
+        store: Holds the endpoints' records.
+        objects: Holds the models' artefacts.
+        logs: Takes the containers' output.
+        executor: Runs the containers.
+    """
+
+    def __init__(
+        self, *, settings: Settings, store: Store, objects: ObjectStore, logs: LogStore, executor: Executor
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._objects = objects
+        self._logs = logs
+        self._executor = executor
+        self._directory = settings.data_dir / "endpoints"
+        self._serving: dict[str, Fleet] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def fleet(self, name: str) -> Fleet | None:
+        """What serves an endpoint now, or None."""
+        return self._serving.get(name)
+
+    async def start(self) -> None:
+        """Take up every endpoint where an earlier server left it; they come up in the background."""
+        take_up: dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
+            "Creating": self._create,
+            "InService": self._resume,
+            "SystemUpdating": self._resume,
+            "Updating": self._resume_update,
+            "Deleting": self._delete,
+        }
+        kept = set()
+        for record in self._store.list(KIND):
+            kept |= {self._fleet_directory(record.private[key]["id"]) for key in ("fleet", "pending")
+                     if record.private.get(key)}  # fmt: skip
+            if step := take_up.get(record.document["EndpointStatus"]):
+                if step == self._resume:
+                    self._set(record.name, EndpointStatus="SystemUpdating")
+                self._begin(record.name, step)
+        leftovers = set(self._directory.iterdir()) - kept if self._directory.exists() else set()
+        for directory in leftovers:
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+    async def close(self) -> None:
+        """Stop every process; the records stay for the next start."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*(fleet.stop(SHUTDOWN_GRACE_S) for fleet in self._serving.values()))
+        self._serving.clear()
+
+    def create(self, name: str) -> None:
+        """Bring up an endpoint whose record is ``Creating``."""
+        self._begin(name, self._create)
+
+    def update(self, name: str) -> None:
+        """Replace the fleet of an endpoint whose record is ``Updating``, by ``private["pending"]``."""
+        self._begin(name, self._update)
+
+    def delete(self, name: str) -> None:
+        """Take down an endpoint whose record is ``Deleting``; its record goes last."""
+        self._begin(name, self._delete)
+
+    def _begin(self, name: str, step: Callable[[str], Coroutine[Any, Any, None]]) -> None:
+        task = asyncio.create_task(self._guarded(name, step))
+        self._tasks[name] = task
+        task.add_done_callback(lambda done: self._forget(name, done))
+
+    def _forget(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(name) is task:
+            del self._tasks[name]
+
+    async def _guarded(self, name: str, step: Callable[[str], Coroutine[Any, Any, None]]) -> None:
+        """A defect of ours ends as a Failed endpoint that says so, not as one in progress for ever."""
+        try:
+            await step(name)
+        except Exception as error:
+            logger.exception("endpoint %s: %s failed", name, step.__name__)
+            reason = f"Internal failure of the local SageMaker: {error!r}"
+            self._set(name, EndpointStatus="Failed", FailureReason=reason)
+
+    async def _create(self, name: str) -> None:
+        plan = FleetPlan.from_json(self._store.get(KIND, name).private["fleet"])
+        try:
+            self._serving[name] = await self._bring_up(name, plan)
+        except FleetError as error:
+            self._set(name, EndpointStatus="Failed", FailureReason=_reason(error))
+            return
+        self._set(name, EndpointStatus="InService", **_described(plan))
+
+    async def _resume(self, name: str) -> None:
+        """After a restart of the server: the same fleet again; its last FailureReason stays."""
+        plan = FleetPlan.from_json(self._store.get(KIND, name).private["fleet"])
+        try:
+            self._serving[name] = await self._bring_up(name, plan)
+        except FleetError as error:
+            self._set(name, EndpointStatus="Failed", FailureReason=_reason(error))
+            return
+        self._set(name, EndpointStatus="InService")
+
+    async def _resume_update(self, name: str) -> None:
+        """After a restart of the server in an update: the old fleet serves again, then the update goes on."""
+        plan = FleetPlan.from_json(self._store.get(KIND, name).private["fleet"])
+        with contextlib.suppress(FleetError):  # the update decides how the endpoint ends
+            self._serving[name] = await self._bring_up(name, plan)
+        await self._update(name)
+
+    async def _update(self, name: str) -> None:
+        """The new fleet beside the old one, then the switch, then the old one drained and stopped."""
+        record = self._store.get(KIND, name)
+        plan = FleetPlan.from_json(record.private["pending"])
+        try:
+            fleet = await self._bring_up(name, plan)
+        except FleetError as error:
+            status = "InService" if name in self._serving else "Failed"
+            self._set(name, private={"pending": None}, PendingDeploymentSummary=None,
+                      EndpointStatus=status, FailureReason=_reason(error))  # fmt: skip
+            return
+        old = self._serving.get(name)
+        self._serving[name] = fleet
+        self._set(name, private={"fleet": record.private["pending"], "pending": None}, **_described(plan))
+        if old is not None:
+            await asyncio.sleep(record.private.get("termination_wait_s", 0))
+            await old.drain()
+            await self._take_down(old)
+        self._set(name, EndpointStatus="InService", PendingDeploymentSummary=None)
+
+    async def _delete(self, name: str) -> None:
+        fleet = self._serving.pop(name, None)
+        if fleet is not None:
+            await fleet.drain()
+            await self._take_down(fleet)
+        plan = self._store.get(KIND, name).private["fleet"]
+        await asyncio.to_thread(shutil.rmtree, self._fleet_directory(plan["id"]), ignore_errors=True)
+        self._store.delete(KIND, name)
+
+    async def _bring_up(self, name: str, plan: FleetPlan) -> Fleet:
+        fleet = Fleet(
+            plan,
+            endpoint_name=name,
+            directory=self._fleet_directory(plan.id),
+            settings=self._settings,
+            objects=self._objects,
+            logs=self._logs,
+            executor=self._executor,
+        )
+        try:
+            await fleet.start()
+        except FleetError:
+            await asyncio.to_thread(shutil.rmtree, fleet.directory, ignore_errors=True)
+            raise
+        return fleet
+
+    async def _take_down(self, fleet: Fleet) -> None:
+        await fleet.stop()
+        await asyncio.to_thread(shutil.rmtree, fleet.directory, ignore_errors=True)
+
+    def _fleet_directory(self, fleet_id: str) -> Path:
+        return self._directory / fleet_id
+
+    def _set(self, name: str, *, private: dict[str, Any] | None = None, **fields: Any) -> None:
+        """Write fields of an endpoint; None removes one."""
+
+        def change(record: Record) -> None:
+            record.document |= {**fields, "LastModifiedTime": now()}
+            record.document = {key: value for key, value in record.document.items() if value is not None}
+            record.private |= private or {}
+
+        with contextlib.suppress(NotFound):  # deleted meanwhile
+            self._store.update(KIND, name, change)
+
+
+def _reason(error: FleetError) -> str:
+    return str(error)[: limits.FAILURE_REASON_CHARACTERS]
+
+
+def _described(plan: FleetPlan) -> dict[str, Any]:
+    """The fields of DescribeEndpoint that tell what serves."""
+    at = now()
+    return {
+        "EndpointConfigName": plan.config_name,
+        "FailureReason": None,
+        "ProductionVariants": [
+            {
+                "VariantName": variant.name,
+                "DeployedImages": [
+                    {
+                        "SpecifiedImage": variant.container.image,
+                        "ResolvedImage": variant.container.image,
+                        "ResolutionTime": at,
+                    }
+                ],
+                "CurrentWeight": variant.weight,
+                "DesiredWeight": variant.weight,
+                "CurrentInstanceCount": variant.instances,
+                "DesiredInstanceCount": variant.instances,
+            }
+            for variant in plan.variants
+        ],
+    }
