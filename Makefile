@@ -18,8 +18,8 @@ help:  ## show this list
 setup:  ## make .venv (a fraction of a second when nothing changed)
 	@scripts/bootstrap
 
-demo: setup  ## raw data → trained → live → scored nightly, on this machine (EXIT=1 stops by itself)
-	@$(BIN)/python -m demo $(if $(EXIT),--exit)
+demo:  ## raw data → trained → live → scored nightly, on this machine (EXIT=1 stops by itself)
+	@started=$$(date +%s.%N); scripts/bootstrap; exec $(BIN)/python -m demo --started $$started $(if $(EXIT),--exit)
 
 check: lint types imports unit  ## the fast tier: lint, types, import rules, unit and DAG tests
 

@@ -51,6 +51,10 @@ class AirflowApi:
         """PATCH below /api/v2."""
         return self._call("PATCH", path, json=body)
 
+    def put(self, path: str) -> Json:
+        """PUT below /api/v2."""
+        return self._call("PUT", path)
+
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler start runs of a DAG."""
         self.patch(f"/dags/{dag_id}", {"is_paused": False})
@@ -89,6 +93,12 @@ class AirflowApi:
         """A task's result."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         return self.get(path, deserialize=True)["value"]
+
+    def run_xcoms(self, dag_id: str, run_id: str) -> list[Json]:
+        """Which tasks of a run have a result."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/~/xcomEntries"
+        entries: list[Json] = self.get(path, xcom_key="return_value", limit=100)["xcom_entries"]
+        return entries
 
     def log_lines(self, dag_id: str, run_id: str, task_id: str, *, try_number: int) -> list[str]:
         """A task's log as plain lines."""

@@ -23,7 +23,7 @@ BANK_FIRST_DAY = date(2008, 5, 1)
 
 
 def digits() -> dict[date, bytes]:
-    """scikit-learn's 1,797 handwritten digits, in their order, as fourteen days: label, 64 pixels of 0 to 16."""
+    """scikit-learn's 1,797 handwritten digits, in their order: label, then 64 pixels of 0 to 16."""
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
@@ -32,9 +32,9 @@ def digits() -> dict[date, bytes]:
         [int(label), *(int(pixel) for pixel in image)] for label, image in zip(labels, images, strict=True)
     ]
     bounds = [round(day * len(rows) / DIGITS_PARTITIONS) for day in range(DIGITS_PARTITIONS + 1)]
-    days = (DIGITS_FIRST_DAY + timedelta(days=day) for day in range(DIGITS_PARTITIONS))
     return {
-        day: _csv(header, rows[first:last]) for day, (first, last) in zip(days, itertools.pairwise(bounds))
+        DIGITS_FIRST_DAY + timedelta(days=day): _csv(header, rows[first:last])
+        for day, (first, last) in enumerate(itertools.pairwise(bounds))
     }
 
 

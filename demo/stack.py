@@ -103,6 +103,17 @@ class Stack:
         progress("Airflow's processes")
         self.start_airflow()
 
+    def attach(self) -> bool:
+        """Use the stack that another process runs in this home; says whether there is a healthy one."""
+        path = self._home / "stack.json"
+        if not path.exists():
+            return False
+        state = json.loads(path.read_text())
+        self.sagemaker_url, self.airflow_url = state["sagemaker_url"], state["airflow_url"]
+        self.password = state["password"]
+        self.notes.append("using what an earlier demo keeps up; it stays up")
+        return self._healthy()
+
     def start_sagemaker(self) -> None:
         """Start the local SageMaker on its data directory and wait until it answers."""
         settings = self.settings
@@ -122,13 +133,7 @@ class Stack:
             if name == "api-server":
                 command += ["--host", "127.0.0.1", "--port", self.airflow_url.rpartition(":")[2]]
             self._start(name, command, self._environment)
-        api = self.api
-        self._wait(
-            lambda: all(api.health().get(component) == "healthy" for component in COMPONENTS),
-            "Airflow",
-            AIRFLOW_SERVICES,
-            AIRFLOW_START_TIMEOUT_S,
-        )
+        self._wait(self._healthy, "Airflow", AIRFLOW_SERVICES, AIRFLOW_START_TIMEOUT_S)
 
     def wait_for_dags(self, dag_ids: set[str], *, timeout_s: float = 60) -> None:
         """Wait until the DAG processor has parsed these DAGs.
@@ -183,6 +188,10 @@ class Stack:
             service.process.wait()
         if not names:
             processes.kill_leftovers(self._home, grace_s=0)
+
+    def _healthy(self) -> bool:
+        health = self.api.health()
+        return all(health.get(component) == "healthy" for component in COMPONENTS)
 
     def _start(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
         self._services[name] = processes.start(name, command, environment=environment, home=self._home)

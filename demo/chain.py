@@ -1,0 +1,276 @@
+"""The chain of the demo: build a model, let its approval roll it out, score partitions, check the answers.
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+from demo import aws, land
+from demo.airflow_api import AirflowApi
+from demo.progress import Progress, Stage
+from demo.runs import RunRecord, follow, require_success
+from demo.stack import BUCKET, Stack
+
+PIPELINE = "digits"
+BUILD = f"{PIPELINE}__model_build"
+ROLLOUT = f"{PIPELINE}__endpoint_rollout"
+NIGHTLY = f"{PIPELINE}__nightly_batch_transform"
+SCORED_DAYS = (date(2026, 1, 12), date(2026, 1, 13), date(2026, 1, 14))
+"""The three days that no model was trained on."""
+
+RUN_TIMEOUT_S = 900
+ROWS_PER_REQUEST = 100
+
+
+class DemoError(Exception):
+    """The chain ran, but its results are not what they have to be."""
+
+
+@dataclass(slots=True)
+class Answers:
+    """What the endpoint said about every row of the scored days, beside the nightly batch and the truth."""
+
+    labels: list[int] = field(default_factory=list)
+    batch: list[int] = field(default_factory=list)
+    truth: list[int] = field(default_factory=list)
+    images: list[list[int]] = field(default_factory=list)
+    different: int = 0
+
+    @property
+    def checked(self) -> int:
+        """Rows compared."""
+        return len(self.labels)
+
+
+@dataclass(slots=True)
+class ChainResult:
+    """What one pass of the chain came to."""
+
+    started_at: datetime
+    ended_at: datetime
+    runs: list[RunRecord]
+    model_package_arn: str
+    evaluation: dict[str, float]
+    verification: dict[str, float]
+    endpoint_name: str
+    answers: Answers
+    rows_in: int
+    rows_out: int
+    jobs: dict[tuple[str, str, str], str]
+
+
+class Chain:
+    """One pass over a running stack."""
+
+    def __init__(self, stack: Stack, progress: Progress) -> None:
+        self.stack = stack
+        self.api: AirflowApi = stack.api
+        self.progress = progress
+        self.s3 = aws.client("s3", stack.sagemaker_url)
+        self.runtime = aws.client("sagemaker-runtime", stack.sagemaker_url)
+
+    def run(self) -> ChainResult:
+        """Land, build, roll out, score, check."""
+        with self.progress.stage("Land the data") as stage:
+            partitions = land.digits()
+            written = land.land(self.s3, BUCKET, PIPELINE, partitions)
+            stage.detail = f"{len(partitions)} daily partitions, {written} written"
+        with self.progress.stage("DAGs parsed"):
+            self.stack.wait_for_dags({BUILD, ROLLOUT, NIGHTLY})
+        started_at = datetime.now(UTC)
+        build, evaluation, verification = self._build()
+        rollout, endpoint = self._roll_out(build)
+        nights = self._score()
+        ended_at = datetime.now(UTC)
+        runs = [build, rollout, *nights]
+        with self.progress.stage("Check every prediction") as stage:
+            answers, rows_in, rows_out = self._check(str(endpoint["endpoint_name"]))
+            stage.detail = (
+                f"{answers.checked} asked of the endpoint, {answers.different} differ from the batch"
+            )
+        return ChainResult(
+            started_at=started_at,
+            ended_at=ended_at,
+            runs=runs,
+            model_package_arn=str(endpoint["model_package_arn"]),
+            evaluation=evaluation,
+            verification=verification,
+            endpoint_name=str(endpoint["endpoint_name"]),
+            answers=answers,
+            rows_in=rows_in,
+            rows_out=rows_out,
+            jobs=self._jobs(runs),
+        )
+
+    def _build(self) -> tuple[RunRecord, dict[str, float], dict[str, float]]:
+        with self.progress.stage("Build the model") as stage:
+            self.api.unpause(ROLLOUT)
+            run_id = self._trigger(BUILD)
+            (build,) = self._follow(stage, [RunRecord(BUILD, run_id)])
+            results = self.results(build)
+            evaluation = self._report(results, "evaluation")
+            verification = self._report(results, "verification")
+            stage.detail = (
+                f"accuracy {evaluation['accuracy']:.4f}, compiled {verification['speedup']:.1f} times faster"
+            )
+        return build, evaluation, verification
+
+    def _trigger(self, dag_id: str) -> str:
+        self.api.unpause(dag_id)
+        return self.api.trigger(dag_id)
+
+    def _roll_out(self, build: RunRecord) -> tuple[RunRecord, dict[str, Any]]:
+        """Wait for the run that the approved model starts by itself."""
+        with self.progress.stage("Roll out the approved model") as stage:
+            rollout = self._asset_run(build)
+            self._follow(stage, [rollout])
+            endpoint = next(result for result in self.results(rollout).values() if "endpoint_arn" in result)
+            stage.detail = f"endpoint {endpoint['endpoint_name']}"
+        return rollout, endpoint
+
+    def _asset_run(self, build: RunRecord, *, timeout_s: float = 60) -> RunRecord:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            for run in self.api.runs(ROLLOUT, limit=5):
+                sources = {
+                    event["source_run_id"] for event in self.api.asset_events(ROLLOUT, run["dag_run_id"])
+                }
+                if build.run_id in sources:
+                    return RunRecord(ROLLOUT, run["dag_run_id"])
+            self.stack.check()
+            time.sleep(0.3)
+        raise DemoError(
+            f"{ROLLOUT} was not started by the model that {build.run_id} approved in {timeout_s} s"
+        )
+
+    def _score(self) -> list[RunRecord]:
+        with self.progress.stage("Score three nights") as stage:
+            runs = self.backfill(SCORED_DAYS[0], SCORED_DAYS[-1], stage)
+            stage.detail = f"{len(runs)} partitions"
+        return runs
+
+    def backfill(self, first: date, last: date, stage: Stage) -> list[RunRecord]:
+        """Score a span of days through an Airflow backfill, days that were scored before included."""
+        self.cancel_backfills()
+        backfill = self.api.post(
+            "/backfills",
+            {
+                "dag_id": NIGHTLY,
+                "from_date": f"{first}T00:00:00Z",
+                "to_date": f"{last}T00:00:00Z",
+                "max_active_runs": 3,
+                "reprocess_behavior": "completed",
+                "run_on_latest_version": True,
+            },
+        )
+        self.api.unpause(NIGHTLY)
+        wanted = (last - first).days + 1
+        deadline = time.monotonic() + 60
+        while True:
+            found = [run for run in self.api.runs(NIGHTLY, limit=50) if run["run_type"] == "backfill"]
+            runs = [RunRecord(NIGHTLY, run["dag_run_id"]) for run in found if _within(run, first, last)]
+            if len(runs) >= wanted:
+                break
+            if time.monotonic() > deadline:
+                raise DemoError(
+                    f"backfill {backfill['id']} of {NIGHTLY} made {len(runs)} of {wanted} runs in 60 s"
+                )
+            time.sleep(0.3)
+        return self._follow(stage, sorted(runs, key=lambda run: run.run_id))
+
+    def cancel_backfills(self) -> None:
+        """Cancel what a killed demo left: Airflow runs one backfill of a DAG at a time."""
+        for backfill in self.api.get("/backfills", dag_id=NIGHTLY)["backfills"]:
+            if backfill["completed_at"] is None:
+                self.api.put(f"/backfills/{backfill['id']}/cancel")
+
+    def _follow(self, stage: Stage, runs: list[RunRecord]) -> list[RunRecord]:
+        def seen(runs: list[RunRecord]) -> None:
+            self.stack.check()
+            self.progress.runs(stage, runs)
+
+        follow(self.api, runs, timeout_s=RUN_TIMEOUT_S, seen=seen)
+        require_success(self.api, runs)
+        return runs
+
+    def results(self, run: RunRecord) -> dict[str, dict[str, Any]]:
+        """Results of a run's tasks that are mappings, by task."""
+        results = {}
+        for entry in self.api.run_xcoms(run.dag_id, run.run_id):
+            value = self.api.xcom(run.dag_id, run.run_id, entry["task_id"])
+            if isinstance(value, dict):
+                results[entry["task_id"]] = value
+        return results
+
+    def _report(self, results: dict[str, dict[str, Any]], name: str) -> dict[str, float]:
+        """The metrics of the job that has an output of this name."""
+        for result in results.values():
+            if location := result.get("outputs", {}).get(name):
+                prefix = str(location).removeprefix(f"s3://{BUCKET}/").rstrip("/")
+                report = json.loads(self.read(f"{prefix}/{name}.json"))
+                metrics: dict[str, float] = report["metrics"]
+                return metrics
+        raise DemoError(f"no task of {BUILD} has an output {name}")
+
+    def read(self, key: str) -> bytes:
+        """An object of the bucket."""
+        body: bytes = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        return body
+
+    def _check(self, endpoint_name: str) -> tuple[Answers, int, int]:
+        answers = Answers()
+        rows_out = 0
+        for day in SCORED_DAYS:
+            raw = list(csv.reader(io.StringIO(self.read(f"{PIPELINE}/raw/dt={day}/data.csv").decode())))[1:]
+            predictions = _rows(self.read(f"{PIPELINE}/predictions/dt={day}/predictions.csv"))
+            rows_out += len(predictions)
+            if len(raw) != len(predictions):
+                raise DemoError(f"{day}: {len(predictions)} predictions for {len(raw)} rows")
+            answered = self._ask(endpoint_name, [row[1:] for row in raw])
+            for asked, live, batch in zip(raw, answered, predictions, strict=True):
+                answers.truth.append(int(asked[0]))
+                answers.images.append([int(pixel) for pixel in asked[1:]])
+                answers.labels.append(int(float(live[0])))
+                answers.batch.append(int(float(batch[0])))
+                answers.different += not same_answer(live, batch)
+        return answers, len(answers.truth), rows_out
+
+    def _ask(self, endpoint_name: str, rows: Sequence[Sequence[str]]) -> Iterator[list[str]]:
+        for first in range(0, len(rows), ROWS_PER_REQUEST):
+            body = "".join(",".join(row) + "\n" for row in rows[first : first + ROWS_PER_REQUEST])
+            answer = self.runtime.invoke_endpoint(
+                EndpointName=endpoint_name, ContentType="text/csv", Accept="text/csv", Body=body.encode()
+            )
+            yield from _rows(answer["Body"].read())
+
+    def _jobs(self, runs: list[RunRecord]) -> dict[tuple[str, str, str], str]:
+        """Name of the job by dag, run and task."""
+        return {
+            (run.dag_id, run.run_id, task_id): str(result["job_name"])
+            for run in runs
+            for task_id, result in self.results(run).items()
+            if "job_name" in result
+        }
+
+
+def same_answer(one: Sequence[str], other: Sequence[str], *, tolerance: float = 1e-5) -> bool:
+    """Whether two rows of predictions agree, number by number."""
+    return len(one) == len(other) and all(
+        math.isclose(float(left), float(right), rel_tol=0, abs_tol=tolerance)
+        for left, right in zip(one, other, strict=True)
+    )
+
+
+def _rows(body: bytes) -> list[list[str]]:
+    return [row for row in csv.reader(io.StringIO(body.decode())) if row]
+
+
+def _within(run: dict[str, Any], first: date, last: date) -> bool:
+    return run["logical_date"] is not None and str(first) <= run["logical_date"][:10] <= str(last)
