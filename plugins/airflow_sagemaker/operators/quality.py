@@ -30,7 +30,8 @@ class DataQualityGateOperator(SageMakerOperator):
     :param table: location of a CSV object, or of a prefix (ends with `/`)
     :param results: prefix for the validation results
     :param columns: names of the columns of a table without header
-    :param columns_from: location of a JSON list with these names, where only an earlier task knows them
+    :param columns_from: location of a JSON object with these names as `label` and `features`, where only an
+        earlier task knows them
     :param first_partition: with `last_partition`: read the daily partitions `dt=…/` of the prefix from this
         day on; each of them must be there
     :param last_partition: last daily partition, included
@@ -75,7 +76,7 @@ class DataQualityGateOperator(SageMakerOperator):
 
         suite = load_suite(Path(self.suites) / f"{self.suite}.json")
         tables = TableHook(self.aws_conn_id)
-        columns = self.columns or (self.storage.read_json(self.columns_from) if self.columns_from else None)
+        columns = self._columns()
         batches = list(_batches(self._objects(tables), self.max_batch_mb * 1_000_000))
         failures: list[str] = []
         rows = expectations = 0
@@ -96,6 +97,12 @@ class DataQualityGateOperator(SageMakerOperator):
             )
         self.log.info("%d expectations hold for %d rows in %d batches", expectations, rows, len(batches))
         return {"rows": rows, "expectations": expectations, "results": self.storage.uri(self.results)}
+
+    def _columns(self) -> Sequence[str] | None:
+        if not self.columns_from:
+            return self.columns
+        names = self.storage.read_json(self.columns_from)
+        return [names["label"], *names["features"]]
 
     def _objects(self, tables: TableHook) -> list[TableObject]:
         if self.first_partition and self.last_partition:

@@ -291,8 +291,12 @@ class Pipeline(Section):
 
     @property
     def approved_model(self) -> str:
-        """URI of the asset that an approved version of the model is."""
-        return f"sagemaker://{self.name}/approved-model"
+        """URI of the asset that an approved version of the model is.
+
+        The scheme starts with `x-` because for any other Airflow loads the asset handlers of all providers,
+        Amazon's with boto3, in every process that parses the DAG.
+        """
+        return f"x-sagemaker://{self.name}/approved-model"
 
     @property
     def suites(self) -> dict[tuple[str, str], str]:
