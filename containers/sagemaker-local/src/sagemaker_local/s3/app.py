@@ -79,7 +79,47 @@ COPIES: Mapping[str, Handler] = {"uploadId": copies.upload_part_copy, "": copies
 # Sub-resources that AWS has and this server does not: refused by name rather than taken for the resource itself.
 # Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
 NOT_IMPLEMENTED = frozenset(
-    ["abac", "accelerate", "acl", "analytics", "append", "attributes", "cors", "delete", "encryption", "encryptionConfiguration", "intelligent-tiering", "inventory", "legal-hold", "lifecycle", "location", "logging", "metadataConfiguration", "metadataTable", "metrics", "notification", "object-lock", "ownershipControls", "policy", "policyStatus", "publicAccessBlock", "renameObject", "replication", "requestPayment", "restore", "retention", "select", "session", "tagging", "torrent", "uploads", "uploadId", "versioning", "versions", "website"]
+    [
+        "abac",
+        "accelerate",
+        "acl",
+        "analytics",
+        "append",
+        "attributes",
+        "cors",
+        "delete",
+        "encryption",
+        "encryptionConfiguration",
+        "intelligent-tiering",
+        "inventory",
+        "legal-hold",
+        "lifecycle",
+        "location",
+        "logging",
+        "metadataConfiguration",
+        "metadataTable",
+        "metrics",
+        "notification",
+        "object-lock",
+        "ownershipControls",
+        "policy",
+        "policyStatus",
+        "publicAccessBlock",
+        "renameObject",
+        "replication",
+        "requestPayment",
+        "restore",
+        "retention",
+        "select",
+        "session",
+        "tagging",
+        "torrent",
+        "uploads",
+        "uploadId",
+        "versioning",
+        "versions",
+        "website",
+    ]
 )
 
 DRAIN_MAXIMUM_BYTES = 64 * 1024 * 1024
