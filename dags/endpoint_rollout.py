@@ -1,10 +1,9 @@
-"""
-### From an approved model to the live endpoint
+"""From an approved model to the live endpoint.
 
-Runs whenever a version of the model is approved, and by hand for any approved version. The endpoint is created,
-or updated while it goes on serving; then it must answer the smoke test of the pipeline's spec. If it does not,
-the endpoint goes back to the configuration it had, and the run is red: `live` is green only when the new version
-serves.
+Runs whenever a version of the model is approved, and by hand for any approved version. The endpoint is
+created, or updated while it goes on serving; then it must answer the smoke test of the pipeline's spec. If it
+does not, the endpoint goes back to the configuration it had, and the run is red: `live` is green only when
+the new version serves.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def endpoint_rollout(pipeline: Pipeline) -> DAG:
         dag_id=f"{pipeline.name}__endpoint_rollout",
         dag_display_name=f"{pipeline.name}: roll out the endpoint",
         description=pipeline.description,
-        doc_md=f"{pipeline.description}\n{__doc__}",
+        doc_md=f"{pipeline.description}\n\n{__doc__}",
         schedule=Asset(pipeline.approved_model),
         catchup=False,
         max_active_runs=1,

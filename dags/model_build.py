@@ -1,12 +1,11 @@
-"""
-### From raw data to a registered model
+"""From raw data to a registered model.
 
 A run checks the raw partitions, prepares training and test tables and checks those, trains, evaluates and
 holds the metrics against the bars, compiles the model, makes sure that the compiled model says what the
 original says, registers it and approves it. Approval is what the endpoint rollout waits for.
 
-Whatever fails, nothing is registered. Everything a run makes lies under `<name>/builds/<run>/`; a run again is
-a new build. The DAG has no schedule, so a backfill can neither register nor roll out a model.
+Whatever fails, nothing is registered. Everything a run makes lies under `<name>/builds/<run>/`.
+The DAG has no schedule, so a backfill can neither register nor roll out a model.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def model_build(pipeline: Pipeline) -> DAG:
         dag_id=f"{pipeline.name}__model_build",
         dag_display_name=f"{pipeline.name}: build a model",
         description=pipeline.description,
-        doc_md=f"{pipeline.description}\n{__doc__}",
+        doc_md=f"{pipeline.description}\n\n{__doc__}",
         schedule=None,
         catchup=False,
         max_active_runs=4,
@@ -51,12 +50,12 @@ def model_build(pipeline: Pipeline) -> DAG:
             "owner": pipeline.owner,
             "retries": 2,
             "retry_delay": timedelta(minutes=1),
-            "suites": INCLUDE / "expectations",
         },
     ) as dag:
         gate_raw = DataQualityGateOperator(
             task_id="gate_raw",
             suite=pipeline.data.suite,
+            suites=INCLUDE / "expectations",
             table=layout.raw,
             first_partition=build.FIRST_PARTITION,
             last_partition=build.LAST_PARTITION,
@@ -67,6 +66,7 @@ def model_build(pipeline: Pipeline) -> DAG:
         gate_prepared = DataQualityGateOperator(
             task_id="gate_prepared",
             suite=pipeline.prepare.suite,
+            suites=INCLUDE / "expectations",
             table=layout.build("prepared/train"),
             columns_from=layout.build("prepared/columns") + "columns.json",
             results=layout.build("quality/prepared"),

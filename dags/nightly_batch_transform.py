@@ -1,14 +1,13 @@
-"""
-### Last night's data, scored
+"""Last night's data, scored.
 
-Each run scores one daily partition of raw data: the day that just ended, or the day of its logical date in a
-backfill. The partition must have landed and meet its expectations; its features go through the newest approved
-model (or the version that a run names) by batch transform; the predictions must meet theirs; then they are
-published as `<name>/predictions/dt=<day>/predictions.csv`, with `manifest.json` written last.
+Each run scores one daily partition of raw data: the day that just ended, or in a backfill the day of its
+logical date. The partition must have landed and meet its expectations; its features go through the newest
+approved model (or the version that a run names) by batch transform; the predictions must meet theirs; then
+they are published as `<name>/predictions/dt=<day>/predictions.csv`, with `manifest.json` written last.
 
 To score past days: `airflow backfill create --dag-id <this DAG> --from-date 2026-01-01 --to-date 2026-01-07`.
-With `--reprocess-behavior completed` days are scored again; the same data and model give the same bytes. Nothing
-here registers or rolls out a model.
+With `--reprocess-behavior completed` days are scored again; the same data and model give the same bytes.
+Nothing here registers or rolls out a model.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ def nightly_batch_transform(pipeline: Pipeline) -> DAG:
         dag_id=f"{pipeline.name}__nightly_batch_transform",
         dag_display_name=f"{pipeline.name}: score last night's data",
         description=pipeline.description,
-        doc_md=f"{pipeline.description}\n{__doc__}",
+        doc_md=f"{pipeline.description}\n\n{__doc__}",
         schedule=CronDataIntervalTimetable(pipeline.batch.schedule, timezone="UTC"),
         start_date=pipeline.batch.first_logical_date,
         end_date=pipeline.batch.last_logical_date,
@@ -54,7 +53,6 @@ def nightly_batch_transform(pipeline: Pipeline) -> DAG:
             "owner": pipeline.owner,
             "retries": 2,
             "retry_delay": timedelta(minutes=1),
-            "suites": INCLUDE / "expectations",
         },
     ) as dag:
         partition = PartitionOperator(
@@ -63,6 +61,7 @@ def nightly_batch_transform(pipeline: Pipeline) -> DAG:
         gate_raw = DataQualityGateOperator(
             task_id="gate_raw",
             suite=pipeline.data.suite,
+            suites=INCLUDE / "expectations",
             table=layout.raw_partition(night.DAY),
             results=layout.batch(night.DAY, "quality/raw"),
         )
@@ -76,6 +75,7 @@ def nightly_batch_transform(pipeline: Pipeline) -> DAG:
         gate_predictions = DataQualityGateOperator(
             task_id="gate_predictions",
             suite=pipeline.batch.prediction_suite,
+            suites=INCLUDE / "expectations",
             table=night.predictions_table(pipeline),
             columns=pipeline.batch.prediction_columns,
             results=layout.batch(night.DAY, "quality/predictions"),

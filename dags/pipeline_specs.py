@@ -1,8 +1,7 @@
-"""
-### Are all pipeline specs right?
+"""Whether all pipeline specs are right.
 
-The other DAG files skip a wrong spec so that it takes only its own DAGs away. This file makes no DAG: it raises
-what is wrong with file, line, field and allowed values, and so Airflow shows it as an import error.
+The other DAG files skip a wrong spec so that it takes only its own DAGs away. This file makes no DAG: it
+raises what is wrong, with file, line, field and allowed values, and Airflow shows that as an import error.
 See docs/adr/0003-wrong-specs.md.
 """
 

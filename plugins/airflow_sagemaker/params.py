@@ -71,15 +71,14 @@ def _hyperparameter(name: str, given: Hyperparameter) -> Param:
     limits: dict[str, Any] = {
         "minimum": given.minimum,
         "maximum": given.maximum,
-        "enum": given.choices or None,
+        "enum": list(given.choices) or None,
     }
+    schema: dict[str, Any] = {keyword: limit for keyword, limit in limits.items() if limit is not None}
     return Param(
         given.value,
         type=kinds[type(given.value)],
         title=name,
         description=given.help,
         section="Hyperparameters",
-        **{
-            key: list(limit) if key == "enum" else limit for key, limit in limits.items() if limit is not None
-        },
+        **schema,
     )

@@ -49,6 +49,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
+        """Whether the table may go on."""
         return not self.failures
 
 
@@ -82,7 +83,8 @@ def validate(suite: gx.ExpectationSuite, frame: pandas.DataFrame, at: datetime, 
         run_id=gx.RunIdentifier(run_name=suite.name, run_time=at),
     )
     document = _reproducible(outcome.to_json_dict())
-    failures, warnings = [], []
+    failures: list[str] = []
+    warnings: list[str] = []
     for result in document["results"]:
         if not result["success"]:
             critical = result["expectation_config"].get("severity", "critical") == "critical"
@@ -126,19 +128,15 @@ def _sentence(result: Mapping[str, Any], frame: pandas.DataFrame, row_name: RowN
     if exceptions := result["exception_info"]["exceptions"]:
         return f"{subject}: {_unchecked(exceptions, column, frame, row_name)}"
     if "unexpected_count" in details:
-        examples = [
-            f"{_short(value)} ({row_name(index)})"
-            for value, index in zip(
-                details.get("partial_unexpected_list", []),
-                details.get("partial_unexpected_index_list", []),
-                strict=False,
-            )
-        ]
-        share = f"{details['unexpected_count']} of {details['element_count']} rows ({details['unexpected_percent'] or 0:.2g} %)"
-        return f"{subject}: {share} break it" + (f", for example {', '.join(examples)}" if examples else "")
+        values = details.get("partial_unexpected_list", [])
+        places = details.get("partial_unexpected_index_list", [])
+        examples = [f"{_short(value)} ({row_name(at)})" for value, at in zip(values, places, strict=False)]
+        percent = details["unexpected_percent"] or 0
+        count = f"{details['unexpected_count']} of {details['element_count']} rows ({percent:.2g} %) break it"
+        return f"{subject}: {count}" + (f", for example {', '.join(examples)}" if examples else "")
     if mismatched := details.get("details", {}).get("mismatched"):
         places = [
-            f"{place['Found']!r} instead of {place['Expected']!r} at position {place['Expected Column Position']}"
+            f"{place['Found']!r} instead of {place['Expected']!r} in place {place['Expected Column Position']}"
             for place in mismatched[:EXAMPLES]
         ]
         return f"{subject}: {len(mismatched)} columns differ, {', '.join(places)}"
@@ -151,7 +149,10 @@ def _unchecked(exceptions: list[str], column: str | None, frame: pandas.DataFram
         return f"cannot be checked, {exceptions[0]}"
     values = frame[column]
     text = values[pandas.to_numeric(values, errors="coerce").isna() & values.notna()]
-    examples = [f"{_short(value)} ({row_name(int(index))})" for index, value in text.head(EXAMPLES).items()]
+    shown = text.head(EXAMPLES)
+    examples = [
+        f"{_short(value)} ({row_name(int(at))})" for at, value in zip(shown.index, shown, strict=True)
+    ]
     if not examples:
         return f"cannot be checked, {exceptions[0]}"
     return f"{len(text)} of {len(values)} rows are not numbers, for example {', '.join(examples)}"
@@ -170,7 +171,7 @@ def _page(document: Mapping[str, Any]) -> bytes:
         result["exception_info"] = {
             "raised_exception": bool(messages),
             "exception_message": "; ".join(messages) or None,
-            "exception_traceback": None,
+            "exception_traceback": "",
         }
     shown["meta"]["batch_markers"]["ge_load_time"] = shown["meta"]["run_id"]["run_time"]
     outcome = expectationSuiteValidationResultSchema.load(shown)

@@ -60,7 +60,7 @@ class TableHook:
     def partitions(
         self, prefix: str, first: date, last: date, *, gaps_allowed: bool = False
     ) -> list[TableObject]:
-        """The objects of the daily partitions from first to last, both included; every day has to be there."""
+        """The objects of the daily partitions from first to last, both included; each has to be there."""
         by_day: dict[date, list[TableObject]] = {}
         for entry in self.objects(prefix):
             if match := _PARTITION.search(entry.uri):

@@ -93,7 +93,7 @@ class DataQualityGateOperator(SageMakerOperator):
                 f"{len(failures)} of {expectations} expectations do not hold:\n- "
                 + "\n- ".join(failures)
                 + "\n",
-                f"Correct the data or the suite, then clear the task; details: {self.storage.uri(self.results)}",
+                f"Correct the data or the suite, then clear the task; see {self.storage.uri(self.results)}",
             )
         self.log.info("%d expectations hold for %d rows in %d batches", expectations, rows, len(batches))
         return {"rows": rows, "expectations": expectations, "results": self.storage.uri(self.results)}
@@ -166,6 +166,6 @@ def _batches(objects: list[TableObject], limit_bytes: int) -> Iterator[list[Tabl
 
 
 def _as_of(context: Context) -> datetime:
-    """The time that the result carries: the run's, never the clock's, so that a rerun writes the same bytes."""
+    """The time that the result carries: the run's, so that a rerun writes the same bytes."""
     run = context["dag_run"]
     return run.logical_date or run.run_after or datetime.now(UTC)

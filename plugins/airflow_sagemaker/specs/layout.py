@@ -24,7 +24,7 @@ class Layout:
         return f"{self.raw}dt={day}/"
 
     def build(self, part: str) -> str:
-        """Prefix of one part of one build: prepared/train, training, compiled, …"""
+        """Prefix of one part of one build, for example training or prepared/train."""
         return f"{self.pipeline}/builds/{{{{ run_key(run_id) }}}}/{part}/"
 
     def batch(self, day: str, part: str) -> str:

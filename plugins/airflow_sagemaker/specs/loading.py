@@ -1,8 +1,8 @@
 """Pipeline files → pipelines, or errors that say where to look and what to write.
 
 One problem reads `include/pipelines/digits.yaml:41: registration.approval: 'automatic' is not allowed;
-allowed: 'auto' or 'manual'`. A file with problems never hides the others: `load_pipelines` returns what is good
-and what is wrong side by side.
+allowed: 'auto' or 'manual'`. A file with problems never hides the others: `load_pipelines` returns what is
+good and what is wrong side by side.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _suite_problems(document: _Document, pipeline: Pipeline) -> list[str]:
     return [
         document.problem(
             location,
-            f"no suite {suite!r} in {folder.parent.name}/{folder.name}; allowed: {', '.join(known) or 'none there'}",
+            f"no suite {suite!r} in {folder.parent.name}/{folder.name}; allowed: {', '.join(known) or 'none'}",
         )
         for location, suite in pipeline.suites.items()
         if suite not in known
@@ -140,7 +140,7 @@ _Loader.add_implicit_resolver(
 
 
 class _Reader:
-    """Nodes → plain values, noting lines. YAML lets a later key replace an earlier one; here that is a problem."""
+    """Nodes → plain values, noting lines. A key given twice is a problem here, YAML itself takes the last."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

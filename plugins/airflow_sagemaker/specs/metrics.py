@@ -24,7 +24,7 @@ class MetricBar(Spec):
     """The metric must be more than this other metric of the same report."""
 
     @model_validator(mode="after")
-    def bounds_something(self) -> Self:
+    def _bounds_something(self) -> Self:
         if all(getattr(self, name) is None for name in type(self).model_fields):
             raise ValueError("a bar needs a bound; give at_least, at_most or better_than")
         return self

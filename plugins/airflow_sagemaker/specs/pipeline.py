@@ -52,12 +52,14 @@ class Compute(Section):
 
     @property
     def resources(self) -> Resources:
+        """The machines as a job's spec has them."""
         return Resources(
             instance_type=self.instance_type, instance_count=self.instance_count, volume_gb=self.volume_gb
         )
 
     @property
     def max_runtime_s(self) -> int:
+        """The limit as a job's spec has it."""
         return self.max_runtime_minutes * 60
 
 
@@ -74,7 +76,7 @@ class Data(Section):
     """Whether a build accepts that days between its first and last partition are missing."""
 
     @model_validator(mode="after")
-    def in_order(self) -> Self:
+    def _in_order(self) -> Self:
         if self.last_partition < self.first_partition:
             raise ValueError("last_partition is before first_partition; give them in order")
         return self
@@ -130,11 +132,11 @@ class Training(Section):
     """What the job runs on."""
 
     @model_validator(mode="after")
-    def names_are_free(self) -> Self:
+    def _names_are_free(self) -> Self:
         for name in self.hyperparameters:
             if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name) or name in RESERVED_PARAMS:
                 raise ValueError(
-                    f"hyperparameter {name!r} cannot be a field of the trigger form; use letters, digits and _ "
+                    f"hyperparameter {name!r} cannot be a field of the form; use letters, digits and _, "
                     f"and none of {', '.join(sorted(RESERVED_PARAMS))}"
                 )
         return self
@@ -188,7 +190,7 @@ class SmokeTest(Section):
     """Regular expression that the whole answer must match."""
 
     @model_validator(mode="after")
-    def pattern_compiles(self) -> Self:
+    def _pattern_compiles(self) -> Self:
         try:
             re.compile(self.response_pattern)
         except re.error as error:
@@ -239,10 +241,12 @@ class Batch(Section):
 
     @property
     def first_logical_date(self) -> datetime:
+        """Where the schedule begins."""
         return datetime.combine(self.start_date, time(), UTC)
 
     @property
     def last_logical_date(self) -> datetime | None:
+        """Where the schedule ends, if it does."""
         return datetime.combine(self.end_date, time(), UTC) if self.end_date else None
 
 
@@ -283,10 +287,12 @@ class Pipeline(Section):
 
     @property
     def model_package_group(self) -> str:
+        """Where versions of the model are registered."""
         return self.registration.group or self.slug
 
     @property
     def endpoint_name(self) -> str:
+        """The endpoint that serves the model."""
         return self.rollout.endpoint_name or self.slug
 
     @property
