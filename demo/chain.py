@@ -1,4 +1,4 @@
-"""The chain of the demo: build a model, let its approval roll it out, score partitions, check the answers.
+"""The chain of the demo: build a model, let its approval roll it out, score partitions, check the answers."""
 
 from __future__ import annotations
 

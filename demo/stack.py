@@ -45,6 +45,7 @@ class StackSettings:
         sagemaker_port: Port of the local SageMaker; another free one when it is taken; 0 for any.
         airflow_port: The same for Airflow's API server and UI.
         containers_dir: The images of the local SageMaker.
+        dags_dir: Airflow's DAG files; their specs lie in the folder ``include`` beside it.
         sagemaker_arguments: Further arguments of ``sagemaker-local``.
         environment: Further environment of Airflow.
     """
@@ -53,6 +54,7 @@ class StackSettings:
     sagemaker_port: int = 4566
     airflow_port: int = 8080
     containers_dir: Path = ROOT / "containers"
+    dags_dir: Path = ROOT / "dags"
     sagemaker_arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -271,7 +273,7 @@ class Stack:
         log_port, trigger_log_port = self._log_ports
         sections: dict[str, Mapping[str, object]] = {
             "CORE": {
-                "DAGS_FOLDER": ROOT / "dags",
+                "DAGS_FOLDER": self.settings.dags_dir,
                 "PLUGINS_FOLDER": ROOT / "plugins",
                 "LOAD_EXAMPLES": False,
                 "EXECUTOR": "LocalExecutor",

@@ -1,4 +1,4 @@
-"""What every tier needs: an Airflow home of its own, made-up AWS credentials, and the tiers in order of cost."""
+"""What every tier needs: an Airflow home of its own, made-up AWS credentials, the tiers in order of cost."""
 
 from __future__ import annotations
 
