@@ -127,3 +127,16 @@ TRANSFORM = JobKind(
     taken_code="ResourceInUse",
     results=_transform_results,
 )
+
+KINDS: Mapping[str, JobKind] = {
+    kind.operation: kind for kind in (PROCESSING, TRAINING, COMPILATION, TRANSFORM)
+}
+
+
+def results_of(kind: JobKind, described: Mapping[str, Any]) -> dict[str, Any]:
+    """The XCom of a completed job: its name, its ARN, and what its kind adds."""
+    return {
+        "job_name": described[kind.name_field],
+        "job_arn": described[kind.arn_field],
+        **kind.results(described),
+    }

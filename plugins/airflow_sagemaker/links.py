@@ -45,9 +45,7 @@ def logs_url(region: str, log_group: str, name: str) -> str:
     """CloudWatch's console wants its fragment quoted twice, with ``$`` for ``%``."""
     group = quote(quote(log_group, safe=""), safe="").replace("%", "$")
     streams = quote(quote(f"?logStreamNameFilter={name}/", safe="/"), safe="/").replace("%", "$")
-    return (
-        f"{console(region)}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}{streams}"
-    )
+    return f"{console(region)}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}{streams}"
 
 
 def output_url(region: str, uri: str, endpoint_url: str | None) -> str:

@@ -66,10 +66,14 @@ DENIED_CODES = frozenset(
 )
 QUOTA_CODES = frozenset({"ResourceLimitExceeded", "ServiceQuotaExceededException"})
 CAPACITY_CODES = frozenset({"CapacityError", "InsufficientCapacityException", "InsufficientInstanceCapacity"})
-MISSING_CODES = frozenset({"ResourceNotFound", "ResourceNotFoundException", "NoSuchKey", "NoSuchBucket", "404"})
+MISSING_CODES = frozenset(
+    {"ResourceNotFound", "ResourceNotFoundException", "NoSuchKey", "NoSuchBucket", "404"}
+)
 MISSING_WORDS = ("could not find", "does not exist", "not found")
 """SageMaker's describe calls answer an unknown name with a bare ValidationException."""
 TAKEN_WORDS = ("already exist", "cannot create already existing")
+ENDED_WORDS = ("current state", "unable to transition", "already", "terminal", "finished", "status")
+"""A Stop call on a job that has ended is answered with a ValidationException in such words."""
 FAULTY_STATUS = 500
 
 REMEDIES: Mapping[type[SageMakerError], str] = {
@@ -104,6 +108,12 @@ def is_taken(error: ClientError) -> bool:
         return True
     words = message_of(error).lower()
     return code_of(error) == "ValidationException" and any(word in words for word in TAKEN_WORDS)
+
+
+def has_ended(error: ClientError) -> bool:
+    """Whether a Stop call was refused because there is nothing left to stop."""
+    words = message_of(error).lower()
+    return code_of(error) == "ValidationException" and any(word in words for word in ENDED_WORDS)
 
 
 def _class_of(error: ClientError) -> type[SageMakerError]:

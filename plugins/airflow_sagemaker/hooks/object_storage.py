@@ -56,7 +56,9 @@ class ObjectStorageHook:
         except ClientError as error:
             if is_missing(error):
                 raise RequestRejectedError(
-                    self.uri(location), "there is no such object", "Check the task that should have written it"
+                    self.uri(location),
+                    "there is no such object",
+                    "Check the task that should have written it",
                 ) from error
             raise as_sagemaker_error(error, f"Object {self.uri(location)}") from error
         return body

@@ -50,6 +50,11 @@ class SageMakerOperator(BaseOperator):
 
         return ObjectStorageHook(sagemaker=self.hook)
 
+    def may_end_in_trigger(self) -> bool:
+        """Whether success needs no worker: outlets and success callbacks are handled by one."""
+        needs_worker = self.outlets or self.on_success_callback or getattr(self, "multiple_outputs", False)
+        return not needs_worker
+
 
 def identity_of(context: Context) -> TaskIdentity:
     """The task instance at work, the same on every try."""

@@ -11,10 +11,11 @@ from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
 
 from airflow_sagemaker import links
 from airflow_sagemaker.errors import JobStoppedError, JobTimedOutError, JobVanishedError, SageMakerError
-from airflow_sagemaker.kinds import JobKind
+from airflow_sagemaker.kinds import JobKind, results_of
 from airflow_sagemaker.operators.base import SageMakerOperator, identity_of, tries_before_clear
 from airflow_sagemaker.policies import ended, failure
 from airflow_sagemaker.specs.base import JsonObject, Spec
+from airflow_sagemaker.submission import STATE_KEY, Submission
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 JobSpec = TypeVar("JobSpec", bound=Spec)
 
-STATE_KEY = "sagemaker_job"
 PENDING_ALLOWANCE_S = 7200
 """How long a job may wait for machines, beside its own maximum run time, before waiting for it ends."""
 BACKSTOP_S = 600
@@ -84,7 +84,6 @@ class JobOperator(SageMakerOperator, Generic[JobSpec]):
 
     def execute(self, context: Context) -> Any:
         from airflow_sagemaker.hooks.jobs import JobHook
-        from airflow_sagemaker.submission import Submission
 
         spec = self.rendered()
         submission = Submission(
@@ -100,15 +99,15 @@ class JobOperator(SageMakerOperator, Generic[JobSpec]):
         self._announce(submitted.name)
         if submitted.completed is not None:
             self.log.info("%s had completed already; using its results", self.thing)
-            return self.results(submitted.completed)
+            return results_of(self.kind, submitted.completed)
         waiting_s = self.max_runtime_s(spec) + self.pending_allowance_s
         self.defer(
-            trigger=self.trigger(context, submitted.name, deadline_s=time.time() + waiting_s),
+            trigger=self.trigger(submitted.name, deadline_s=time.time() + waiting_s),
             method_name="execute_complete",
             timeout=timedelta(seconds=waiting_s + BACKSTOP_S),
         )
 
-    def trigger(self, context: Context, name: str, deadline_s: float) -> JobTrigger:
+    def trigger(self, name: str, deadline_s: float) -> JobTrigger:
         from airflow_sagemaker.triggers.job import JobTrigger
 
         return JobTrigger(
@@ -118,7 +117,9 @@ class JobOperator(SageMakerOperator, Generic[JobSpec]):
             region_name=self.region_name,
             poll_interval_s=self.poll_interval_s or self.hook.settings.poll_interval_s,
             deadline_s=deadline_s,
-            succeed_in_trigger=self._may_end_in_trigger(context),
+            succeed_in_trigger=self.may_end_in_trigger()
+            if self.end_in_trigger is None
+            else self.end_in_trigger,
             push_results=bool(self.do_xcom_push),
         )
 
@@ -139,15 +140,7 @@ class JobOperator(SageMakerOperator, Generic[JobSpec]):
         self._stop_unless_retried(context)
         raise SageMakerError(self.thing, event["reason"], event["remedy"])
 
-    def results(self, described: JsonObject) -> JsonObject:
-        """The small XCom of a completed job."""
-        from airflow_sagemaker.kinds import results_of
-
-        return results_of(self.kind, described)
-
-    def resume_execution(
-        self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
-    ) -> Any:
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Airflow's own ends of a deferral leave the job running; this is where it is stopped."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
@@ -155,7 +148,9 @@ class JobOperator(SageMakerOperator, Generic[JobSpec]):
             self._recall(context)
             self.on_kill()
             raise ended(
-                JobTimedOutError, self.thing, "Airflow's deferral or execution timeout passed; it has been stopped"
+                JobTimedOutError,
+                self.thing,
+                "Airflow's deferral or execution timeout passed; it has been stopped",
             ) from error
         except TaskDeferralError:
             self._recall(context)
@@ -197,9 +192,3 @@ class JobOperator(SageMakerOperator, Generic[JobSpec]):
     def output_location(self) -> str | None:
         """Where the job writes, for the link."""
         return str(self.job[self.output_field])
-
-    def _may_end_in_trigger(self, context: Context) -> bool:
-        if self.end_in_trigger is not None:
-            return self.end_in_trigger
-        needs_worker = self.outlets or self.on_success_callback or getattr(self, "multiple_outputs", False)
-        return not needs_worker

@@ -51,7 +51,12 @@ class ApproveModelOperator(SageMakerOperator):
     ui_color = "#efe9f7"
 
     def __init__(
-        self, *, model_package_arn: str, status: ApprovalStatus | str = "Approved", note: str = "", **kwargs: Any
+        self,
+        *,
+        model_package_arn: str,
+        status: ApprovalStatus | str = "Approved",
+        note: str = "",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.model_package_arn = model_package_arn

@@ -24,7 +24,6 @@ class BatchTransformOperator(JobOperator[TransformJob]):
     output_field = "destination"
 
     def __init__(self, *, transform: TransformJob | JsonObject, **kwargs: Any) -> None:
-        kwargs.pop("job", None)  # _apply_defaults hands the base class's argument on when a task is copied
         super().__init__(job=transform, **kwargs)
 
     def request(self, spec: TransformJob) -> JsonObject:

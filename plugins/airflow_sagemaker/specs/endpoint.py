@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from airflow_sagemaker.specs.base import JsonObject, Spec
+from airflow_sagemaker.specs.model import PackagedModel
 
 
 class EndpointRollout(Spec):
@@ -20,6 +21,10 @@ class EndpointRollout(Spec):
     environment: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
     max_rollout_s: int = Field(default=3600, ge=1)
     tags: Mapping[str, str] = Field(default_factory=dict)
+
+    def to_model(self) -> PackagedModel:
+        """The model that the endpoint needs."""
+        return PackagedModel(model_package_arn=self.model_package_arn, environment=self.environment)
 
     def to_config_request(self, model_name: str) -> JsonObject:
         """The body of CreateEndpointConfig, but for the name and the tags."""

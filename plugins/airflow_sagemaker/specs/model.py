@@ -73,7 +73,7 @@ class PackagedModel(Spec):
         container: JsonObject = {"ModelPackageName": self.model_package_arn}
         if self.environment:
             container["Environment"] = text_map(self.environment)
-        return {"Containers": [container], "ExecutionRoleArn": places.role_arn}
+        return {"PrimaryContainer": container, "ExecutionRoleArn": places.role_arn}
 
     @property
     def stem(self) -> str:

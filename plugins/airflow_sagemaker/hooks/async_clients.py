@@ -1,0 +1,79 @@
+"""aiobotocore clients for the triggerer: one for each connection, region and service, shared by all triggers.
+
+Making a client reads the service's model, tens of milliseconds in which every other trigger waits; so the
+first trigger makes it, and the last one to leave closes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from aiobotocore.config import AioConfig  # type: ignore[import-untyped]
+from asgiref.sync import sync_to_async
+
+from airflow_sagemaker.hooks.sagemaker import SageMakerHook
+
+ClientKey: TypeAlias = tuple[int, str, str | None, str]
+
+QUICK_CALLS = AioConfig(
+    retries={"mode": "standard", "total_max_attempts": 2},
+    connect_timeout=5,
+    read_timeout=30,
+    max_pool_connections=50,
+)
+"""Few retries in a call: the triggers' own backing off is logged and holds up nothing else."""
+
+
+@dataclass
+class _Shared:
+    """A client, who closes it, and how many use it."""
+
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    client: Any = None
+    users: int = 0
+
+
+_shared: dict[ClientKey, _Shared] = {}
+
+
+@asynccontextmanager
+async def shared_client(aws_conn_id: str, region_name: str | None, service_name: str) -> AsyncIterator[Any]:
+    """The client of a connection, region and service, while the block lasts."""
+    key = (id(asyncio.get_running_loop()), aws_conn_id, region_name, service_name)
+    shared = _shared.setdefault(key, _Shared())
+    shared.users += 1
+    try:
+        async with shared.lock:
+            if shared.client is None:
+                shared.client = await shared.stack.enter_async_context(
+                    await _client_context(aws_conn_id, region_name, service_name)
+                )
+        yield shared.client
+    finally:
+        shared.users -= 1
+        if shared.users == 0:
+            if _shared.get(key) is shared:
+                del _shared[key]
+            await shared.stack.aclose()
+
+
+async def _client_context(aws_conn_id: str, region_name: str | None, service_name: str) -> Any:
+    # Reading the connection blocks, and inside the triggerer must not happen in the event loop.
+    return await sync_to_async(_make_client_context)(aws_conn_id, region_name, service_name)
+
+
+def _make_client_context(aws_conn_id: str, region_name: str | None, service_name: str) -> Any:
+    hook = SageMakerHook(aws_conn_id, region_name)
+    session: Any = hook.get_session(region_name=hook.region_name, deferrable=True)
+    return session.create_client(
+        service_name,
+        region_name=hook.region,
+        endpoint_url=hook.endpoint_url(service_name),
+        verify=hook.verify,
+        config=QUICK_CALLS.merge(hook.config),
+    )

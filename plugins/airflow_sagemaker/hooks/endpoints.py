@@ -1,0 +1,70 @@
+"""Endpoints: describe, create, update, delete, invoke."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from airflow_sagemaker.fingerprint import tag_list
+from airflow_sagemaker.hooks.faults import as_sagemaker_error, is_missing, translated
+from airflow_sagemaker.hooks.jobs import JobHook
+from airflow_sagemaker.hooks.sagemaker import SageMakerHook
+from airflow_sagemaker.specs.base import JsonObject
+
+
+class EndpointHook:
+    """Calls about one endpoint."""
+
+    def __init__(self, sagemaker: SageMakerHook, endpoint_name: str) -> None:
+        self.sagemaker = sagemaker
+        self.endpoint_name = endpoint_name
+
+    @property
+    def thing(self) -> str:
+        return f"Endpoint {self.endpoint_name!r}"
+
+    @property
+    def _client(self) -> Any:
+        return self.sagemaker.client("sagemaker")
+
+    def describe(self) -> JsonObject | None:
+        try:
+            described: JsonObject = self._client.describe_endpoint(EndpointName=self.endpoint_name)
+        except ClientError as error:
+            if is_missing(error):
+                return None
+            raise as_sagemaker_error(error, self.thing) from error
+        except BotoCoreError as error:
+            raise as_sagemaker_error(error, self.thing) from error
+        return described
+
+    def create(self, config_name: str, tags: Mapping[str, str]) -> None:
+        """Create the endpoint; :class:`NameTakenError` where somebody else just did."""
+        request: JsonObject = {"EndpointName": self.endpoint_name, "EndpointConfigName": config_name}
+        if tags:
+            request["Tags"] = tag_list(tags)
+        JobHook(self.sagemaker).create_resource("Endpoint", "EndpointName", request)
+
+    def update(self, config_name: str) -> None:
+        # The SDK's Endpoint.update() of 3.27 sends the config that the endpoint has, hence the client.
+        with translated(self.thing):
+            self._client.update_endpoint(EndpointName=self.endpoint_name, EndpointConfigName=config_name)
+
+    def delete(self) -> None:
+        try:
+            self._client.delete_endpoint(EndpointName=self.endpoint_name)
+        except ClientError as error:
+            if not is_missing(error):
+                raise as_sagemaker_error(error, self.thing) from error
+        except BotoCoreError as error:
+            raise as_sagemaker_error(error, self.thing) from error
+
+    def invoke(self, body: bytes, content_type: str, accept: str) -> tuple[str, bytes]:
+        """The variant that answered, and its answer."""
+        with translated(self.thing):
+            answer = self.sagemaker.client("sagemaker-runtime").invoke_endpoint(
+                EndpointName=self.endpoint_name, Body=body, ContentType=content_type, Accept=accept
+            )
+            return str(answer.get("InvokedProductionVariant", "")), answer["Body"].read()

@@ -1,0 +1,130 @@
+"""Model package groups and versions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from airflow_sagemaker.errors import JobFailedError, JobTimedOutError
+from airflow_sagemaker.fingerprint import FINGERPRINT_TAG, OWNER_TAG, fingerprint
+from airflow_sagemaker.hooks.faults import as_sagemaker_error, is_missing, translated
+from airflow_sagemaker.hooks.jobs import JobHook
+from airflow_sagemaker.hooks.sagemaker import SageMakerHook
+from airflow_sagemaker.names import TaskIdentity, digest
+from airflow_sagemaker.specs.base import JsonObject
+from airflow_sagemaker.specs.model import ModelPackage
+from airflow_sagemaker.submission import NameTakenError
+
+RECENT_VERSIONS = 50
+"""How far back a version of this very task is looked for."""
+VERSION_WAIT_S = 300.0
+VERSION_POLL_S = 1.0
+
+
+class RegistryHook:
+    """Register a version once, and set its approval.
+
+    Versions have no name of our choosing and, inside a group, no tags: the owner and fingerprint stand in
+    the version's CustomerMetadataProperties, and the ClientToken makes AWS itself answer a repeated
+    request with the version of the first.
+    """
+
+    def __init__(self, sagemaker: SageMakerHook) -> None:
+        self.sagemaker = sagemaker
+
+    @property
+    def _client(self) -> Any:
+        return self.sagemaker.client("sagemaker")
+
+    def register(self, spec: ModelPackage, identity: TaskIdentity) -> JsonObject:
+        """The ARN and number of the version, whether made now or by an earlier try."""
+        body = spec.to_request(self.sagemaker)
+        owner, content = identity.digest, fingerprint("CreateModelPackage", body)
+        self._ensure_group(spec)
+        arn = self._find(spec.group, owner, content) or self._create(body, owner, content)
+        described = self._wait(arn)
+        return {"model_package_arn": arn, "version": described["ModelPackageVersion"]}
+
+    def set_approval(self, arn: str, status: str, note: str) -> None:
+        request: JsonObject = {"ModelPackageArn": arn, "ModelApprovalStatus": status}
+        if note:
+            request["ApprovalDescription"] = note
+        with translated(f"Model package {arn}"):
+            self._client.update_model_package(**request)
+
+    def _ensure_group(self, spec: ModelPackage) -> None:
+        try:
+            self._client.describe_model_package_group(ModelPackageGroupName=spec.group)
+        except ClientError as error:
+            if not is_missing(error):
+                raise as_sagemaker_error(error, f"Model package group {spec.group!r}") from error
+        else:
+            return
+        request: JsonObject = {"ModelPackageGroupName": spec.group}
+        if spec.group_description:
+            request["ModelPackageGroupDescription"] = spec.group_description
+        try:
+            JobHook(self.sagemaker).create_resource("ModelPackageGroup", "ModelPackageGroupName", request)
+        except NameTakenError:
+            return  # another task made it meanwhile
+
+    def _create(self, body: JsonObject, owner: str, content: str) -> str:
+        metadata = {**body.get("CustomerMetadataProperties", {}), OWNER_TAG: owner, FINGERPRINT_TAG: content}
+        request = {
+            **body,
+            "CustomerMetadataProperties": metadata,
+            "ClientToken": digest(owner, content),
+        }
+        JobHook(self.sagemaker).validate("CreateModelPackage", request)
+        # The SDK's ModelPackage.create() of 3.27 raises KeyError after the call, hence the client.
+        with translated(f"Model package of group {body['ModelPackageGroupName']!r}"):
+            return str(self._client.create_model_package(**request)["ModelPackageArn"])
+
+    def _find(self, group: str, owner: str, content: str) -> str | None:
+        for arn in self._recent(group):
+            with translated(f"Model package {arn}"):
+                metadata = self._client.describe_model_package(ModelPackageName=arn).get(
+                    "CustomerMetadataProperties", {}
+                )
+            if metadata.get(OWNER_TAG) == owner and metadata.get(FINGERPRINT_TAG) == content:
+                return arn
+        return None
+
+    def _recent(self, group: str) -> Iterator[str]:
+        with translated(f"Versions of {group!r}"):
+            pages = self._client.get_paginator("list_model_packages").paginate(
+                ModelPackageGroupName=group,
+                SortBy="CreationTime",
+                SortOrder="Descending",
+                PaginationConfig={"MaxItems": RECENT_VERSIONS},
+            )
+            arns = [
+                str(found["ModelPackageArn"]) for page in pages for found in page["ModelPackageSummaryList"]
+            ]
+        yield from arns
+
+    def _wait(self, arn: str) -> JsonObject:
+        """A version is there at once, unless AWS validates it; that takes seconds, so no deferring."""
+        thing, until = f"Model package {arn}", time.monotonic() + VERSION_WAIT_S
+        while True:
+            with translated(thing):
+                described: JsonObject = self._client.describe_model_package(ModelPackageName=arn)
+            status = described["ModelPackageStatus"]
+            if status == "Completed":
+                return described
+            if status == "Failed":
+                details = described.get("ModelPackageStatusDetails", {}).get("ValidationStatuses", [])
+                reasons = (
+                    "; ".join(str(item.get("FailureReason")) for item in details) or "AWS gives no reason"
+                )
+                raise JobFailedError(
+                    thing, f"it failed: {reasons}", "Correct the model or its image, then clear"
+                )
+            if time.monotonic() > until:
+                raise JobTimedOutError(
+                    thing, f"it is still {status}", "Look at it in the registry, then clear"
+                )
+            time.sleep(VERSION_POLL_S)

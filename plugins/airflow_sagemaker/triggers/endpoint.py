@@ -1,0 +1,72 @@
+"""Wait until an endpoint has come to rest, whatever it was doing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_sagemaker.rollout import is_settled
+from airflow_sagemaker.triggers.log_tail import LogPlace
+from airflow_sagemaker.triggers.polling import PollingTrigger
+
+
+class EndpointTrigger(PollingTrigger):
+    """Wait for an endpoint to settle; with ``wanted_config``, success is to be in service with that one.
+
+    SageMaker has no call that stops a rollout, so a kill leaves it to end by itself.
+
+    :param endpoint_name: the endpoint
+    :param wanted_config: the config that it shall serve; None to wait for any rest
+    :param results: XCom of the task on success
+    :param since_ms: from when on its log lines are wanted
+    """
+
+    fields = ("endpoint_name", "wanted_config", "results", "since_ms", *PollingTrigger.fields)
+
+    def __init__(
+        self,
+        *,
+        endpoint_name: str,
+        wanted_config: str | None,
+        results: dict[str, Any],
+        since_ms: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.endpoint_name = endpoint_name
+        self.wanted_config = wanted_config
+        self.results = results
+        self.since_ms = since_ms
+
+    @property
+    def thing(self) -> str:
+        return f"Endpoint {self.endpoint_name!r}"
+
+    @property
+    def log_place(self) -> LogPlace:
+        return LogPlace(f"/aws/sagemaker/Endpoints/{self.endpoint_name}", since_ms=self.since_ms)
+
+    async def describe(self, client: Any) -> dict[str, Any]:
+        described: dict[str, Any] = await client.describe_endpoint(EndpointName=self.endpoint_name)
+        return described
+
+    def progress(self, described: Mapping[str, Any]) -> str:
+        return f"{described['EndpointStatus']} with {described.get('EndpointConfigName', 'no config yet')}"
+
+    def judge(self, described: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        if described is None:
+            return {"end": "missing", "status": "missing", "config": None, "reason": "it does not exist"}
+        status, config = str(described["EndpointStatus"]), described.get("EndpointConfigName")
+        if not is_settled(status):
+            return None
+        serves = status == "InService" and config == self.wanted_config
+        return {
+            "end": "completed" if serves else "settled",
+            "status": status,
+            "config": config,
+            "reason": described.get("FailureReason"),
+            "results": {**self.results, "endpoint_arn": described["EndpointArn"]},
+        }
+
+    async def give_up(self) -> dict[str, Any] | None:
+        return {"end": "timed_out", "status": "unknown", "config": None, "reason": "it took too long"}

@@ -1,0 +1,90 @@
+"""Wait for a job of any kind; which kind is data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from airflow_sagemaker.hooks.async_clients import shared_client
+from airflow_sagemaker.hooks.faults import has_ended, is_missing
+from airflow_sagemaker.kinds import KINDS, End, JobKind, results_of
+from airflow_sagemaker.triggers.log_tail import LogPlace
+from airflow_sagemaker.triggers.polling import PollingTrigger
+
+
+class JobTrigger(PollingTrigger):
+    """Wait for one job, and stop it when a user ends the task or the deadline passes.
+
+    A restart of the triggerer stops nothing: Airflow calls ``on_kill`` for a user's clear or mark only.
+
+    :param kind: key of :data:`airflow_sagemaker.kinds.KINDS`
+    :param job_name: the job
+    """
+
+    fields = ("kind", "job_name", *PollingTrigger.fields)
+
+    def __init__(self, *, kind: str, job_name: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.kind = kind
+        self.job_name = job_name
+
+    @property
+    def _kind(self) -> JobKind:
+        return KINDS[self.kind]
+
+    @property
+    def thing(self) -> str:
+        return f"{self._kind.noun.capitalize()} {self.job_name!r}"
+
+    @property
+    def log_place(self) -> LogPlace:
+        return LogPlace(self._kind.log_group, prefix=f"{self.job_name}/")
+
+    async def describe(self, client: Any) -> dict[str, Any]:
+        call = getattr(client, f"describe_{self._kind.operation}")
+        described: dict[str, Any] = await call(**{self._kind.name_field: self.job_name})
+        return described
+
+    def progress(self, described: Mapping[str, Any]) -> str:
+        status, secondary = self._kind.status(described), described.get("SecondaryStatus")
+        return f"{status} ({secondary})" if secondary and secondary != status else status
+
+    def judge(self, described: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        if described is None:
+            return self._payload("vanished", reason="AWS does not know it any more")
+        end = self._kind.end(described)
+        if end is None:
+            return None
+        if end is End.COMPLETED:
+            return self._payload(end.value, results=results_of(self._kind, described))
+        return self._payload(end.value, reason=self._kind.reason(described))
+
+    async def give_up(self) -> dict[str, Any] | None:
+        if await self._stop():
+            return self._payload("timed_out", reason="it outlasted the time that the task gives it")
+        return None
+
+    async def on_kill(self) -> None:
+        """A user cleared or marked the waiting task: the job must not go on being paid for."""
+        self.log.info("The task was ended by a user; stopping %s", self.thing)
+        await self._stop()
+
+    def _payload(self, end: str, **more: Any) -> dict[str, Any]:
+        return {"job_name": self.job_name, "end": end, **more}
+
+    async def _stop(self) -> bool:
+        """Stop the job; False, with the reason in the log, where AWS cannot be told now."""
+        try:
+            async with shared_client(self.aws_conn_id, self.region_name, "sagemaker") as client:
+                call = getattr(client, f"stop_{self._kind.operation}")
+                await call(**{self._kind.name_field: self.job_name})
+        except ClientError as error:
+            if not (is_missing(error) or has_ended(error)):
+                self.log.warning("%s could not be stopped: %s", self.thing, error)
+                return False
+        except BotoCoreError as error:
+            self.log.warning("%s could not be stopped: %s", self.thing, error)
+            return False
+        return True
