@@ -11,6 +11,7 @@ import binascii
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from sagemaker_local.errors import AwsError
@@ -111,7 +112,7 @@ def put_retention_policy(services: Services, request: Answer) -> Answer:
 def put_log_events(services: Services, request: Answer) -> Answer:
     """PutLogEvents."""
     events = [(event["timestamp"], event["message"]) for event in request["logEvents"]]
-    if any(later[0] < earlier[0] for earlier, later in zip(events, events[1:], strict=False)):
+    if any(later[0] < earlier[0] for earlier, later in pairwise(events)):
         raise InvalidParameterException(
             "Log events in a single PutLogEvents request must be in chronological order."
         )

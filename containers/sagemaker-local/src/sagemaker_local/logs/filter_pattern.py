@@ -23,8 +23,8 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
     """A test of messages.
 
     Raises:
-        InvalidParameterException: a pattern for JSON or space-delimited events, or a regular expression, which
-            are not there, or no pattern at all.
+        InvalidParameterException: a pattern for JSON or space-delimited events, or a regular expression,
+            which are not there, or no pattern at all.
     """
     text = pattern.strip()
     if text.startswith(("{", "[", "%")):

@@ -147,7 +147,8 @@ class LogStore:
         with self._database.writing() as connection:
             _need_group(connection, group)
             connection.execute(
-                "DELETE FROM log_event WHERE stream_id IN (SELECT stream_id FROM log_stream WHERE log_group = ?)",
+                "DELETE FROM log_event WHERE stream_id IN "
+                "(SELECT stream_id FROM log_stream WHERE log_group = ?)",
                 (group,),
             )
             connection.execute("DELETE FROM log_stream WHERE log_group = ?", (group,))
@@ -179,7 +180,7 @@ class LogStore:
     def append(self, group: str, stream: str, lines: Sequence[tuple[int, str]]) -> None:
         """Add events (milliseconds, message), making group and stream when missing: all of them or none.
 
-        Empty messages are passed over: CloudWatch Logs has none, and the agents that feed it skip blank lines.
+        Empty messages are passed over: CloudWatch Logs has none, and agents that feed it skip blank lines.
         """
         with self._database.writing() as connection:
             connection.execute(
@@ -219,8 +220,8 @@ class LogStore:
         with self._database.reading() as connection:
             _need_group(connection, group)
             rows = connection.execute(
-                "SELECT name, created_ms, first_ms, last_ms, ingested_ms FROM log_stream "
-                f"WHERE log_group = ? ORDER BY {order}",  # noqa: S608 - one of two constants
+                "SELECT name, created_ms, first_ms, last_ms, ingested_ms FROM log_stream "  # noqa: S608 - constants
+                f"WHERE log_group = ? ORDER BY {order}",
                 (group,),
             )
             streams = [LogStream(*row) for row in rows if row["name"].startswith(prefix)]
@@ -250,8 +251,9 @@ class LogStore:
         with self._database.reading() as connection:
             stream_id = _need_stream(connection, group, stream)
             rows = connection.execute(
-                "SELECT event_id, ? AS stream, timestamp_ms, ingested_ms, message FROM log_event "
-                f"WHERE stream_id = ? AND (timestamp_ms, event_id) {comparison} (?, ?) "  # noqa: S608
+                "SELECT event_id, ? AS stream, timestamp_ms, ingested_ms, message "  # noqa: S608 - constants
+                "FROM log_event "
+                f"WHERE stream_id = ? AND (timestamp_ms, event_id) {comparison} (?, ?) "
                 "AND timestamp_ms >= ? AND timestamp_ms < ? "
                 f"ORDER BY timestamp_ms {order}, event_id {order} LIMIT ?",
                 (stream, stream_id, *position, start_ms or 0, END[0] if end_ms is None else end_ms, limit),
@@ -290,8 +292,9 @@ class LogStore:
             marks = ",".join("?" * len(names))
             while True:
                 rows = connection.execute(
-                    "SELECT event_id, stream_id, timestamp_ms, ingested_ms, message FROM log_event "
-                    f"WHERE stream_id IN ({marks}) AND (timestamp_ms, event_id) > (?, ?) "  # noqa: S608
+                    "SELECT event_id, stream_id, timestamp_ms, ingested_ms, message "  # noqa: S608 - only marks
+                    "FROM log_event "
+                    f"WHERE stream_id IN ({marks}) AND (timestamp_ms, event_id) > (?, ?) "
                     "AND timestamp_ms >= ? AND timestamp_ms <= ? ORDER BY timestamp_ms, event_id LIMIT ?",
                     (*names, *after, start_ms or 0, END[0] if end_ms is None else end_ms, SCAN_BATCH),
                 ).fetchall()

@@ -1,8 +1,8 @@
 """S3's REST-XML interface as an ASGI application: the routes, and how errors and answers go out.
 
 Requests are told apart by method, by whether they name a bucket and a key, and by a sub-resource in the query
-(``?uploads``) or a header. Both addressing styles work: ``/bucket/key`` and ``bucket.localhost/key``. Signatures are
-not verified; a presigned URL is held to its expiry.
+(``?uploads``) or a header. Both addressing styles work: ``/bucket/key`` and ``bucket.localhost/key``.
+Signatures are not verified; a presigned URL is held to its expiry.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ OBJECT: Mapping[str, Mapping[str, Handler]] = {
 COPIES: Mapping[str, Handler] = {"uploadId": copies.upload_part_copy, "": copies.copy_object}
 """A PUT with x-amz-copy-source."""
 
-# Sub-resources that AWS has and this server does not: refused by name rather than taken for the resource itself.
+# Sub-resources that AWS has and this server does not: refused by name, not taken for the resource itself.
 # Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
 NOT_IMPLEMENTED = frozenset(
     [
@@ -208,7 +208,7 @@ def _check_expiry(request: S3Request) -> None:
         )
     except (ValueError, OverflowError) as error:
         raise S3Error(
-            "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\" and X-Amz-Expires a number",
+            "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\", X-Amz-Expires a number",
             code="AuthorizationQueryParametersError",
         ) from error
     if datetime.now(UTC) > expires:
@@ -233,7 +233,7 @@ def error_response(error: AwsError, request: S3Request | None, path: str) -> Res
 
 
 async def _leave_body(request: S3Request, response: Response) -> None:
-    """Answer before the body was read: read past it, or end the connection so that it is not taken for a request."""
+    """Deal with a body that nobody read: read past it, or end the connection lest it be taken for a request."""
     if request.expects_continue and not request.body_started:
         # The client has sent nothing yet and may still do so after the answer (RFC 9110 §10.1.1).
         response.headers["connection"] = "close"

@@ -1,7 +1,7 @@
 """Blobs: immutable runs of bytes, one file each, never named by a key.
 
-A blob is written under ``tmp/``, synced, renamed to ``blobs/<2 hex>/<32 hex>`` and only then named by the index. A
-kill in between leaves an orphan, which :meth:`BlobStore.sweep` removes at the next start.
+A blob is written under ``tmp/``, synced, renamed to ``blobs/<2 hex>/<32 hex>`` and only then named by the index.
+A kill in between leaves an orphan, which :meth:`BlobStore.sweep` removes at the next start.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class BlobStore:
 
 
 class BlobWriter:
-    """Collects bytes in memory up to :data:`BUFFER_BYTES` and writes them to a file; closed by finish or abort.
+    """Collects bytes in memory up to :data:`BUFFER_BYTES`, writes them to a file; ends by finish or abort.
 
     ``feed`` only appends, so an event loop may call it; ``flush``, ``finish`` and ``abort`` touch the disk.
     """

@@ -67,8 +67,8 @@ def _attributes_of_copy(request: S3Request, source: ObjectInfo) -> ObjectAttribu
         and not new_storage
     ):
         raise InvalidRequest(
-            "This copy request is illegal because it is trying to copy an object to itself without changing the "
-            "object's metadata, storage class, website redirect location or encryption attributes."
+            "This copy request is illegal because it is trying to copy an object to itself without changing "
+            "the object's metadata, storage class, website redirect location or encryption attributes."
         )
     if metadata == "REPLACE":
         base = asked
@@ -123,8 +123,8 @@ def _copy_range(header: str, size: int) -> tuple[int, int]:
     match = COPY_RANGE.fullmatch(header)
     if match is None:
         raise InvalidArgument(
-            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
-            "zero-based offsets of the first and last bytes to copy",
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are "
+            "the zero-based offsets of the first and last bytes to copy",
             "x-amz-copy-source-range",
             header,
         )

@@ -1,6 +1,6 @@
 """The index: which buckets, objects, uploads and parts there are, and which blobs hold their bytes.
 
-Every method takes the connection of the caller's transaction, so that a condition and the write it guards are one.
+Every function takes the connection of the caller's transaction, so that a condition and its write are one.
 Keys are compared as SQLite compares text, byte by byte in UTF-8: S3's order.
 """
 
@@ -18,15 +18,15 @@ CREATE TABLE IF NOT EXISTS bucket (
     name TEXT PRIMARY KEY, region TEXT NOT NULL, created_s INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS object (
     bucket TEXT NOT NULL REFERENCES bucket, key TEXT NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
-    modified_s INTEGER NOT NULL, attributes TEXT NOT NULL, checksums TEXT NOT NULL, checksum_type TEXT NOT NULL,
-    segments TEXT NOT NULL, PRIMARY KEY (bucket, key)) WITHOUT ROWID;
+    modified_s INTEGER NOT NULL, attributes TEXT NOT NULL, checksums TEXT NOT NULL,
+    checksum_type TEXT NOT NULL, segments TEXT NOT NULL, PRIMARY KEY (bucket, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS upload (
     upload_id TEXT PRIMARY KEY, bucket TEXT NOT NULL REFERENCES bucket, key TEXT NOT NULL,
-    initiated_s INTEGER NOT NULL, attributes TEXT NOT NULL, checksum_algorithm TEXT, checksum_type TEXT NOT NULL)
-    WITHOUT ROWID;
+    initiated_s INTEGER NOT NULL, attributes TEXT NOT NULL, checksum_algorithm TEXT,
+    checksum_type TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS part (
-    upload_id TEXT NOT NULL REFERENCES upload, number INTEGER NOT NULL, blob TEXT NOT NULL, size INTEGER NOT NULL,
-    etag TEXT NOT NULL, checksums TEXT NOT NULL, modified_s INTEGER NOT NULL, PRIMARY KEY (upload_id, number))
+    upload_id TEXT NOT NULL REFERENCES upload, number INTEGER NOT NULL, blob TEXT NOT NULL,
+    size INTEGER NOT NULL, etag TEXT NOT NULL, checksums TEXT NOT NULL, modified_s INTEGER NOT NULL, PRIMARY KEY (upload_id, number))
     WITHOUT ROWID;
 """
 
@@ -157,7 +157,7 @@ def delete_object(connection: sqlite3.Connection, bucket: str, key: str) -> None
 def objects_from(
     connection: sqlite3.Connection, bucket: str, start: str, *, inclusive: bool, end: str | None, limit: int
 ) -> list[ObjectInfo]:
-    """Objects in key order: from ``start`` (itself only if ``inclusive``), before ``end``, at most ``limit``."""
+    """Objects by key: from ``start`` (itself only if ``inclusive``), before ``end``, ``limit`` at most."""
     comparison = ">=" if inclusive else ">"
     upper, values = ("", ()) if end is None else ("AND key < ?", (end,))
     rows = connection.execute(
@@ -171,7 +171,8 @@ def objects_from(
 def insert_upload(connection: sqlite3.Connection, upload: UploadInfo) -> None:
     """Start a multipart upload."""
     connection.execute(
-        "INSERT INTO upload (upload_id, bucket, key, initiated_s, attributes, checksum_algorithm, checksum_type) "
+        "INSERT INTO upload "
+        "(upload_id, bucket, key, initiated_s, attributes, checksum_algorithm, checksum_type) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             upload.upload_id,

@@ -1,6 +1,6 @@
 """One page of a bucket's keys: prefix, delimiter, where to go on.
 
-With a delimiter a listing skips over each common prefix with one search in the index, however many keys it has.
+With a delimiter a listing skips each common prefix with one search in the index, however many keys it has.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def list_page(
 ) -> Page:
     """The keys and common prefixes after ``after``, in order.
 
-    ``after`` may be a key or a common prefix as an earlier page gave it; all of that prefix is then passed over.
+    ``after`` may be a key or a common prefix as an earlier page gave it; all of that prefix is then skipped.
     """
     page = Page()
     end = successor(prefix)

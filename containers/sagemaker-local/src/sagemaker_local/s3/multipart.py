@@ -10,6 +10,7 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sagemaker_local.database import Database
 from sagemaker_local.s3 import checksums, index
@@ -67,8 +68,8 @@ class Completion:
         """
         if self.size is not None and self.size != info.size:
             raise InvalidRequest(
-                f"The provided 'x-amz-mp-object-size' header value {self.size} does not match what was computed: "
-                f"{info.size}."
+                f"The provided 'x-amz-mp-object-size' header value {self.size} does not match "
+                f"what was computed: {info.size}."
             )
         if self.checksums.get("type", info.checksum_type) != info.checksum_type:
             raise InvalidRequest(
@@ -236,7 +237,7 @@ def _upload(connection: sqlite3.Connection, bucket: str, key: str, upload_id: st
 
 
 def _checksum_type(algorithm: str | None, asked: str | None) -> str:
-    """Which of the two types an upload's checksum has; CRC64NVME knows only FULL_OBJECT and SHA only COMPOSITE."""
+    """Which type an upload's checksum has; CRC64NVME knows only FULL_OBJECT and SHA only COMPOSITE."""
     if algorithm is None:
         if asked is not None:
             raise InvalidRequest(
@@ -257,7 +258,7 @@ def _choose(
     upload_id: str, uploaded: Mapping[int, PartInfo], listed: Sequence[tuple[int, str, Mapping[str, str]]]
 ) -> list[PartInfo]:
     numbers = [number for number, _, _ in listed]
-    if any(later <= earlier for earlier, later in zip(numbers, numbers[1:], strict=False)):
+    if any(later <= earlier for earlier, later in pairwise(numbers)):
         raise InvalidPartOrder
     chosen = []
     for number, etag, claimed in listed:

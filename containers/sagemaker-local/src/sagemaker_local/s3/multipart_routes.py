@@ -70,8 +70,9 @@ async def complete_multipart_upload(request: S3Request) -> Response:
         _claimed_size(request),
         request.amz("checksum-"),
     )
+    host = request.headers.get("host", "localhost")
     content: dict[str, xml.Value] = {
-        "Location": f"http://{request.headers.get('host', 'localhost')}/{request.bucket}/{xml.url_encoded(request.key)}",
+        "Location": f"http://{host}/{request.bucket}/{xml.url_encoded(request.key)}",
         "Bucket": request.bucket,
         "Key": request.key,
         "ETag": f'"{info.etag}"',

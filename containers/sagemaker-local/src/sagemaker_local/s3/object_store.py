@@ -1,7 +1,7 @@
 """The object store as other parts of the server use it: thread-safe, synchronous, durable.
 
-A write puts the bytes in a new blob, syncs it, and then names it in the index in one transaction: a kill at any point
-leaves the old object or the new one. An answered write survives a power cut.
+A write puts the bytes in a new blob, syncs it, and then names it in the index in one transaction: a kill at any
+point leaves the old object or the new one. An answered write survives a power cut.
 """
 
 from __future__ import annotations
@@ -290,10 +290,8 @@ class ObjectStore:
     ) -> ObjectInfo:
         """Copy an object; the bytes are shared on disk where the result has the same etag and checksums.
 
-        Args:
-            attributes: Those of the copy; the source's when left out.
-            algorithm: A checksum the copy must have.
-            source_etag: The version to copy; another one is refused.
+        The copy takes the source's attributes unless ``attributes`` are given, has a checksum of ``algorithm``
+        if that is given, and is refused if the source's etag is no longer ``source_etag``.
 
         Raises:
             NoSuchBucket, NoSuchKey, PreconditionFailed
@@ -356,7 +354,8 @@ class ObjectStore:
         ``size`` and ``claimed`` (lower-case algorithm → base64) are what the whole must come to.
 
         Raises:
-            NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, PreconditionFailed, InvalidRequest, BadDigest
+            NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, PreconditionFailed, InvalidRequest,
+            BadDigest
         """
         completion = Completion(bucket, key, upload_id, parts, size, claimed or {})
         return self.uploads.complete(completion, condition, replace_object)
@@ -371,7 +370,7 @@ class ObjectStore:
 def replace_object(
     connection: sqlite3.Connection, info: ObjectInfo, condition: WriteCondition
 ) -> tuple[Segment, ...]:
-    """Name a new object in the index if the condition holds; returns the bytes nobody needs after the commit."""
+    """Name a new object in the index if the condition holds; returns what nobody needs after the commit."""
     _bucket(connection, info.bucket)
     old = index.get_object(connection, info.bucket, info.key)
     if condition.if_none_match and old is not None:
