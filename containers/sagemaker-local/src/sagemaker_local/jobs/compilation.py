@@ -1,0 +1,47 @@
+"""The life of a compilation job: Neo."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sagemaker_local import neo
+from sagemaker_local.executors.base import Program, Source
+from sagemaker_local.jobs import environment, opt_ml
+from sagemaker_local.jobs.inputs import fetch_object
+from sagemaker_local.jobs.locations import Location
+from sagemaker_local.jobs.outcome import client_error
+from sagemaker_local.jobs.outputs import upload_file
+from sagemaker_local.jobs.run import JobRun
+
+MODEL = "input/model/model.tar.gz"
+COMPILED = "output/compiled.tar.gz"
+
+
+async def run_compilation_job(run: JobRun) -> None:
+    """The model artefact from S3, the framework's compiler, the compiled artefact to S3.
+
+    Raises:
+        JobFailed, JobStopped
+    """
+    document = run.document
+    try:
+        compiler = neo.compiler_program(document["InputConfig"]["Framework"])
+    except neo.UnsupportedFramework as error:
+        raise client_error(str(error)) from error
+    image = Source(directory=compiler.source, requirements=compiler.requirements)
+    await run.prepare(image)
+    run.begin(document["StoppingCondition"]["MaxRuntimeInSeconds"])
+    await asyncio.to_thread(opt_ml.write_compilation_tree, run.opt_ml, document)
+    model = Location.parse(document["InputConfig"]["S3Uri"])
+    await run.unless_stopped(fetch_object(run, model, run.opt_ml / MODEL))
+    program = Program(
+        image=image,
+        opt_ml=run.opt_ml,
+        arguments=compiler.command,
+        environment=environment.common(run.settings),
+    )
+    code = await run.run(program)
+    compiled = run.opt_ml / COMPILED
+    if code or not compiled.is_file():
+        raise client_error(f"CompilationError: {run.failure_text('output/failure')}")
+    await upload_file(run, compiled, Location.parse(document["ModelArtifacts"]["S3ModelArtifacts"]))

@@ -1,0 +1,178 @@
+"""Runs jobs: as many side by side as the settings allow, each to its end, across restarts of the server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from sagemaker_local.executors.base import Executor
+from sagemaker_local.executors.process import remove_tree
+from sagemaker_local.jobs import compilation, processing, training, transform
+from sagemaker_local.jobs.kinds import KINDS, JobKind
+from sagemaker_local.jobs.outcome import JobFailed, JobStopped, StopCause
+from sagemaker_local.jobs.record import JobRecord
+from sagemaker_local.jobs.run import JobRun
+from sagemaker_local.logs.log_store import LogStore
+from sagemaker_local.s3.object_store import ObjectStore
+from sagemaker_local.settings import Settings
+from sagemaker_local.store import Record, Store
+
+logger = logging.getLogger(__name__)
+
+LIFECYCLES: Mapping[str, Callable[[JobRun], Awaitable[None]]] = {
+    "processing_job": processing.run_processing_job,
+    "training_job": training.run_training_job,
+    "compilation_job": compilation.run_compilation_job,
+    "transform_job": transform.run_transform_job,
+}
+
+INTERRUPTED = (
+    "InternalServerError: the local SageMaker ended while the job was running. "
+    "Nothing of it was uploaded; create the job again under a new name"
+)
+
+
+class JobEngine:
+    """Every job that is not over has a task here.
+
+    Args:
+        settings: Says how many jobs run side by side.
+        store: Their records.
+        objects: Their inputs and outputs.
+        logs: Their output.
+        executor: Runs their programs.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        objects: ObjectStore,
+        logs: LogStore,
+        executor: Executor,
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.objects = objects
+        self.logs = logs
+        self.executor = executor
+        self._places = asyncio.Semaphore(settings.max_running_jobs)
+        self._runs: dict[tuple[str, str], JobRun] = {}
+        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+
+    async def start(self) -> None:
+        """Take up what an earlier server left: jobs that had not started their program run, others are over."""
+        await asyncio.to_thread(remove_tree, self.settings.data_dir / "jobs")
+        self._settle()
+        waiting = [(record.document["CreationTime"], kind, record.name) for kind, record in self._alive()]
+        for _, kind, name in sorted(waiting, key=lambda entry: entry[0]):
+            JobRecord(self.store, kind, name).restart()
+            self.submit(kind.kind, name)
+
+    async def close(self) -> None:
+        """Kill what runs; jobs whose program had started are over, the others wait for the next start."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._settle()
+
+    def submit(self, kind: str, name: str) -> None:
+        """Run a job whose record is in the store; returns at once."""
+        run = JobRun(
+            settings=self.settings,
+            store=self.store,
+            objects=self.objects,
+            logs=self.logs,
+            executor=self.executor,
+            kind=KINDS[kind],
+            name=name,
+        )
+        key = (kind, name)
+        self._runs[key] = run
+        task = asyncio.create_task(self._live(run), name=f"{kind} {name}")
+        self._tasks[key] = task
+        task.add_done_callback(lambda _: (self._tasks.pop(key, None), self._runs.pop(key, None)))
+
+    def stop(self, kind: str, name: str) -> None:
+        """Have a job stop; its record says so at once, and how it ended later."""
+        run = self._runs.get((kind, name))
+        if run is not None and run.stopped is None:
+            run.record.stopping()
+            run.request_stop(StopCause.REQUEST)
+
+    async def _live(self, run: JobRun) -> None:
+        """A job from its creation to its end, whatever happens."""
+        try:
+            end = await self._outcome(run)
+        finally:
+            run.abandoned.set()
+            await run.close()
+            await asyncio.to_thread(remove_tree, run.directory)
+        end()  # last, so that who sees the end also sees all of the log and no leftovers
+
+    async def _outcome(self, run: JobRun) -> Callable[[], None]:
+        """Live the job; what to write into its record when it is over."""
+        statuses = run.kind.statuses
+        try:
+            await self._in_place(run)
+            return lambda: run.record.end(statuses.completed, secondary="Completed")
+        except JobStopped as stop:
+            cause = stop.cause
+            return lambda: self._end_stopped(run, cause)
+        except JobFailed as failure:
+            reason = str(failure)
+        except Exception as error:
+            logger.exception("%s '%s' failed in the local SageMaker", run.kind.words, run.name)
+            reason = f"InternalServerError: the local SageMaker failed: {error!r}; see its log"
+        return lambda: run.record.end(statuses.failed, secondary="Failed", reason=reason)
+
+    async def _in_place(self, run: JobRun) -> None:
+        if self._places.locked():
+            run.record.secondary("Pending")
+        try:
+            await run.unless_stopped(_take_place(self._places, run))
+            await asyncio.to_thread(run.opt_ml.mkdir, parents=True, exist_ok=True)
+            await LIFECYCLES[run.kind.kind](run)
+        finally:
+            if run.has_place:
+                self._places.release()
+
+    @staticmethod
+    def _end_stopped(run: JobRun, cause: StopCause) -> None:
+        statuses = run.kind.statuses
+        if cause is StopCause.REQUEST:
+            run.record.end(statuses.stopped, secondary="Stopped")
+            return
+        limit = run.document.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
+        reason = f"ClientError: the {run.kind.words} ran longer than its MaxRuntimeInSeconds ({limit}) and was stopped"
+        if run.kind is KINDS["training_job"]:
+            run.record.end(statuses.stopped, secondary="MaxRuntimeExceeded")
+        elif run.kind is KINDS["processing_job"]:
+            run.record.end(statuses.stopped, secondary="Stopped", reason=reason)
+        else:
+            run.record.end(statuses.failed, secondary="Failed", reason=reason)
+
+    def _settle(self) -> None:
+        """End the jobs whose program is no more because its server is no more."""
+        for kind, record in self._alive():
+            job = JobRecord(self.store, kind, record.name)
+            if record.document[kind.status_field] == kind.statuses.stopping:
+                job.end(kind.statuses.stopped, secondary="Stopped")
+            elif record.private.get("started"):
+                job.end(kind.statuses.failed, secondary="Failed", reason=INTERRUPTED)
+
+    def _alive(self) -> list[tuple[JobKind, Record]]:
+        return [
+            (kind, record)
+            for kind in KINDS.values()
+            for record in self.store.list(kind.kind)
+            if record.document[kind.status_field] in kind.statuses.alive
+        ]
+
+
+async def _take_place(places: asyncio.Semaphore, run: JobRun) -> None:
+    await places.acquire()
+    run.has_place = True  # noted here, so that a stop in the same moment does not lose the place

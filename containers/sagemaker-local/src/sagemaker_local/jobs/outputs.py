@@ -1,0 +1,104 @@
+"""From a job's output directories to S3."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from sagemaker_local.errors import AwsError
+from sagemaker_local.jobs.locations import Location
+from sagemaker_local.jobs.outcome import client_error
+from sagemaker_local.jobs.run import JobRun
+
+COMPRESSION_LEVEL = 6
+
+
+async def upload_tree(run: JobRun, directory: Path, destination: Location) -> int:
+    """Upload every file below a directory, keys in order; returns how many there were.
+
+    Raises:
+        JobFailed: the bucket is not there.
+    """
+    return await asyncio.to_thread(_upload_tree, run, directory, destination)
+
+
+async def upload_archive(run: JobRun, directory: Path, destination: Location) -> None:
+    """Upload a directory's content as a ``tar.gz``.
+
+    Raises:
+        JobFailed: the bucket is not there.
+    """
+    await asyncio.to_thread(_upload_archive, run, directory, destination)
+
+
+async def upload_file(run: JobRun, path: Path, destination: Location) -> None:
+    """Upload one file.
+
+    Raises:
+        JobFailed: the bucket is not there.
+    """
+    await asyncio.to_thread(_put, run, path, destination)
+
+
+def files(directory: Path) -> Iterator[Path]:
+    """All regular files below a directory, sorted; links are followed as long as they stay inside."""
+    inside = directory.resolve()
+    for folder, names, filenames in os.walk(directory):
+        names.sort()
+        for name in sorted(filenames):
+            path = Path(folder, name)
+            if path.is_file() and path.resolve().is_relative_to(inside):
+                yield path
+
+
+def pack(directory: Path, archive: Path) -> None:
+    """Write a directory as ``tar.gz``; the same content always gives the same bytes."""
+    with (
+        archive.open("wb") as raw,
+        gzip.GzipFile(
+            filename="", mode="wb", fileobj=raw, compresslevel=COMPRESSION_LEVEL, mtime=0
+        ) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for folder, names, filenames in os.walk(directory):
+            names.sort()
+            for name in sorted([*names, *filenames]):
+                path = Path(folder, name)
+                tar.add(path, arcname=str(path.relative_to(directory)), recursive=False, filter=_anonymous)
+
+
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Without what differs between runs and machines; sockets and the like are left out."""
+    if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
+        return None
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    member.mtime = 0
+    member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+    return member
+
+
+def _upload_tree(run: JobRun, directory: Path, destination: Location) -> int:
+    count = 0
+    for path in files(directory):
+        _put(run, path, destination.join(*path.relative_to(directory).parts))
+        count += 1
+    return count
+
+
+def _upload_archive(run: JobRun, directory: Path, destination: Location) -> None:
+    archive = run.directory / Path(destination.key).name
+    pack(directory, archive)
+    _put(run, archive, destination)
+    archive.unlink()
+
+
+def _put(run: JobRun, path: Path, destination: Location) -> None:
+    try:
+        run.objects.put(destination.bucket, destination.key, path)
+    except AwsError as error:
+        raise client_error(f"Failed to upload {destination}: {error.code}: {error.message}") from error

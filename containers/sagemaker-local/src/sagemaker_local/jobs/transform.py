@@ -1,0 +1,30 @@
+"""The life of a batch transform job; the feeding itself is :mod:`sagemaker_local.serving.transform`."""
+
+from __future__ import annotations
+
+from sagemaker_local.jobs.outcome import JobFailed
+from sagemaker_local.jobs.run import JobRun
+from sagemaker_local.serving.transform import TransformError, run_transform
+
+
+async def run_transform_job(run: JobRun) -> None:
+    """Start the model, feed it every object, write every answer.
+
+    Raises:
+        JobFailed, JobStopped
+    """
+    run.begin(None)
+    run.record.set_private(started=True)
+    feeding = run_transform(
+        settings=run.settings,
+        store=run.store,
+        objects=run.objects,
+        logs=run.logs,
+        executor=run.executor,
+        record=run.record.read(),
+        log=run.log,
+    )
+    try:
+        await run.unless_stopped(feeding)
+    except TransformError as error:
+        raise JobFailed(str(error)) from error
