@@ -13,10 +13,12 @@ HIGHEST_PIXEL = 16
 
 
 def label(row: Row) -> str:
+    """The digit."""
     return _whole(row, LABEL, HIGHEST_LABEL)
 
 
 def features(row: Row) -> list[str]:
+    """The pixels."""
     return [_whole(row, name, HIGHEST_PIXEL) for name in FEATURES]
 
 

@@ -74,14 +74,15 @@ def split(partitions: Sequence[Partition], test_partitions: int) -> tuple[list[P
     """Train on the past, test on the last days."""
     if not 0 < test_partitions < len(partitions):
         raise JobError(
-            f"--test-partitions {test_partitions} leaves nothing to train or test on: there are {len(partitions)} "
+            f"--test-partitions {test_partitions} leaves nothing to train or test on: there are "
+            f"{len(partitions)} "
             f"partitions, so give 1 to {len(partitions) - 1}"
         )
     return list(partitions[:-test_partitions]), list(partitions[-test_partitions:])
 
 
 def read(partition: Partition, columns: Sequence[str], optional: Sequence[str] = ()) -> Iterator[Row]:
-    """Rows of a partition, whose header must hold exactly ``columns`` in any order, perhaps without ``optional``."""
+    """Rows of a partition; its header holds exactly ``columns`` in any order, less ``optional`` perhaps."""
     place = f"{partition.name}/{DATA_FILE}"
     try:
         with partition.path.open(newline="", encoding="utf-8") as file:

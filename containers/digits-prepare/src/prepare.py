@@ -1,12 +1,13 @@
 """Prepare the digits: check every raw row and write what the model reads.
 
-``--mode build`` turns the partitions of ``input/raw`` (those ``--from`` … ``--until``, else all) into ``output/train/train.csv`` and ``output/test/test.csv``
-(no header, label first; the last ``--test-partitions`` days are the test set), with ``output/columns/columns.json``.
-``--mode batch`` turns the one partition ``input/raw/data.csv`` into ``output/features/features.csv``: no header, no
-label, one row for each row, in order.
+``--mode build`` turns the partitions of ``input/raw`` (those ``--from`` … ``--until``, else all) into
+``output/train/train.csv`` and ``output/test/test.csv`` (no header, label first; the last
+``--test-partitions`` days are the test set), with ``output/columns/columns.json``. ``--mode batch`` turns the
+one partition ``input/raw/data.csv`` into ``output/features/features.csv``: no header, no label, one row for
+each row, in order.
 
-Both modes use the same columns and checks, so that a batch sees what training saw. A bad row fails the job with its
-place; none is ever dropped.
+Both modes use the same columns and checks, so that a batch sees what training saw. A bad row fails the job
+with its place; none is ever dropped.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from partitions import DATA_FILE, Partition, between, daily, read, split
 
 
 def write_rows(path: Path, lines: Sequence[Sequence[str]]) -> None:
+    """Write rows without a header, with their directory."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(",".join(line) + "\n" for line in lines))
 
@@ -40,6 +42,7 @@ def labelled(part: str, partitions: Sequence[Partition]) -> list[list[str]]:
 
 
 def build(raw: Path, output: Path, arguments: argparse.Namespace) -> None:
+    """Training and test set from all partitions."""
     chosen = between(daily(raw), arguments.first, arguments.last)
     parts = dict(zip(("train", "test"), split(chosen, arguments.test_partitions), strict=True))
     lines = {part: labelled(part, partitions) for part, partitions in parts.items()}
@@ -59,6 +62,7 @@ def build(raw: Path, output: Path, arguments: argparse.Namespace) -> None:
 
 
 def batch(raw: Path, output: Path) -> None:
+    """Features of one partition, row for row."""
     if not (raw / DATA_FILE).is_file():
         raise JobError(f"{raw}: holds no {DATA_FILE}; check that the day has landed")
     partition = Partition(raw.name, raw / DATA_FILE)
@@ -68,6 +72,7 @@ def batch(raw: Path, output: Path) -> None:
 
 
 def main() -> None:
+    """Read the arguments and run the mode."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

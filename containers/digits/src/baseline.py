@@ -1,7 +1,7 @@
 """The plain model that training has to beat: nearest centroid.
 
-A row gets the digit whose mean training image is closest (Euclidean distance). It is fitted on the training rows
-and travels inside model.tar.gz, because evaluation sees the test rows only.
+A row gets the digit whose mean training image is closest (Euclidean distance). It is fitted on the training
+rows and travels inside model.tar.gz, because evaluation sees the test rows only.
 """
 
 from __future__ import annotations
@@ -18,15 +18,19 @@ BASELINE_FILE = "baseline.json"
 
 @dataclass(frozen=True, slots=True)
 class NearestCentroid:
+    """The mean image of each digit."""
+
     labels: NDArray[np.int64]
     centroids: NDArray[np.float64]
 
     def predict(self, pixels: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Digit of each row."""
         squares = ((pixels[:, None, :] - self.centroids[None, :, :]) ** 2).sum(axis=2)
         nearest: NDArray[np.int64] = self.labels[squares.argmin(axis=1)]
         return nearest
 
     def write(self, directory: Path) -> None:
+        """Put the baseline beside the model."""
         content = {
             "name": "nearest centroid",
             "labels": self.labels.tolist(),
@@ -36,6 +40,7 @@ class NearestCentroid:
 
 
 def fit(labels: NDArray[np.int64], pixels: NDArray[np.float64]) -> NearestCentroid:
+    """Average the rows of each label."""
     known = np.unique(labels)
     return NearestCentroid(known, np.stack([pixels[labels == label].mean(axis=0) for label in known]))
 

@@ -36,7 +36,9 @@ def only_archive(directory: Path) -> Path:
     archives = sorted(directory.glob("*.tar.gz"))
     if len(archives) != 1:
         found = ", ".join(path.name for path in archives) or "none"
-        raise JobError(f"{directory}: need exactly one *.tar.gz, found {found}; check the job's ProcessingInputs")
+        raise JobError(
+            f"{directory}: need exactly one *.tar.gz, found {found}; check the job's ProcessingInputs"
+        )
     return archives[0]
 
 
@@ -51,6 +53,7 @@ def extract(archive: Path, directory: Path) -> Path:
 
 
 def write_json(path: Path, content: dict[str, object]) -> None:
+    """Write a report, with its directory."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2) + "\n")
 

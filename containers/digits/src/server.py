@@ -1,7 +1,7 @@
 """The model server: SageMaker's two routes as one plain ASGI application.
 
-``GET /ping`` answers 200 once the model is loaded; ``POST /invocations`` takes and gives text/csv, one line a row:
-the digit, then the probabilities of 0 to 9.
+``GET /ping`` answers 200 once the model is loaded; ``POST /invocations`` takes and gives text/csv, one line a
+row, all rows of a request in one prediction (see :func:`model.to_csv` for the columns).
 Source: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 """
 
@@ -30,13 +30,7 @@ ROWS_ON_THE_LOOP = 64
 
 def predict_csv(loaded: model.Model, body: bytes) -> bytes:
     """Answer a request's rows in one prediction."""
-    probabilities = loaded.probabilities(rows.parse(body, model.FEATURES))
-    labels = probabilities.argmax(axis=1)
-    lines = [
-        f"{label}," + ",".join(map(repr, row))
-        for label, row in zip(labels.tolist(), probabilities.astype(np.float64).tolist(), strict=True)
-    ]
-    return ("\n".join(lines) + "\n").encode()
+    return model.to_csv(loaded.predict(rows.parse(body, loaded.features)))
 
 
 def _media_type(value: bytes) -> bytes:
@@ -49,7 +43,10 @@ def _refusal(headers: dict[bytes, bytes]) -> tuple[int, str] | None:
         return 415, f"content type {content_type.decode('latin-1')!r} is not supported; send text/csv"
     accepted = {_media_type(part) for part in headers.get(b"accept", b"*/*").split(b",")}
     if not accepted & {CSV, b"text/*", b"*/*", b""}:
-        return 406, f"accept {headers[b'accept'].decode('latin-1')!r} is not supported; the answer is text/csv"
+        return (
+            406,
+            f"accept {headers[b'accept'].decode('latin-1')!r} is not supported; the answer is text/csv",
+        )
     return None
 
 
@@ -65,7 +62,9 @@ async def _read(receive: Receive) -> bytes | None:
             return b"".join(chunks)
 
 
-async def _answer(send: Send, status: int, body: bytes, content_type: bytes = b"text/plain; charset=utf-8") -> None:
+async def _answer(
+    send: Send, status: int, body: bytes, content_type: bytes = b"text/plain; charset=utf-8"
+) -> None:
     headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -82,7 +81,7 @@ def create_app(loaded: model.Model | None = None) -> App:
     """The application around a loaded model; by default the one in /opt/ml/model."""
     served = _load() if loaded is None else loaded
     # The first prediction sets up buffers and kernels; no caller should wait for that.
-    served.probabilities(np.zeros((1, model.FEATURES)))
+    served.predict(np.zeros((1, served.features)))
     print(f"serving the {served.kind} model in process {os.getpid()}", flush=True)
 
     async def invoke(scope: Message, receive: Receive, send: Send) -> None:

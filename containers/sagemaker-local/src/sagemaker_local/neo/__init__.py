@@ -1,7 +1,7 @@
 """Neo's compilers: which program turns a framework's model into a compiled artefact.
 
-The programs below :mod:`sagemaker_local.neo.compilers` run in their own environment inside a job's sandbox, never in
-the server's process: they load models, and a scikit-learn model is a pickle.
+The programs below :mod:`sagemaker_local.neo.compilers` run in their own environment inside a job's sandbox,
+never in the server's process: they load models, and a scikit-learn model is a pickle.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class CompilerProgram:
     """How to run a compiler.
 
     It reads ``input/config/compilationjob.json`` and ``input/model/model.tar.gz`` below ``/opt/ml`` (or
-    ``SAGEMAKER_BASE_DIR``) and leaves ``output/compiled.tar.gz``, or the reason why not in ``output/failure`` and an
-    exit code other than 0.
+    ``SAGEMAKER_BASE_DIR``) and leaves ``output/compiled.tar.gz``, or the reason why not in ``output/failure``
+    and an exit code other than 0.
 
     Attributes:
         requirements: Pinned requirements of its environment.

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +24,27 @@ def extract(archive: Path, directory: Path) -> None:
             tar.extractall(directory, filter="data")
     except (tarfile.TarError, EOFError, OSError) as error:
         raise CompilationError(
-            f"InputConfig.S3Uri: the model artefact cannot be unpacked ({error}); it must be a complete .tar.gz file"
+            f"InputConfig.S3Uri: the model artefact cannot be unpacked ({error}); it must be a complete "
+            ".tar.gz file"
         ) from error
 
 
-def find_model(directory: Path, suffixes: tuple[str, ...]) -> Path:
-    """The one file with a suffix that the framework's models have."""
+def find_model(directory: Path, is_model: Callable[[Path], bool], kinds: str) -> Path:
+    """The one file that is a model of the framework; ``kinds`` says in words which files are."""
     files = sorted(path for path in directory.rglob("*") if path.is_file())
-    models = [path for path in files if path.suffix in suffixes]
+    models = [path for path in files if is_model(path)]
     if len(models) == 1:
         return models[0]
     names = ", ".join(str(path.relative_to(directory)) for path in (models or files)) or "nothing"
-    kinds = " or ".join(f"*{suffix}" for suffix in suffixes)
     if models:
-        raise CompilationError(f"the model artefact holds several models ({names}); keep exactly one {kinds} in it")
+        raise CompilationError(
+            f"the model artefact holds several models ({names}); keep exactly one {kinds} in it"
+        )
     raise CompilationError(f"the model artefact holds no model; exactly one {kinds} is needed, found {names}")
 
 
 def sha256(path: Path) -> str:
+    """Fingerprint of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

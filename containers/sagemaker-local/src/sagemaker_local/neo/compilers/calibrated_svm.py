@@ -1,7 +1,7 @@
 """A compact ONNX graph for calibrated support vector machines.
 
-skl2onnx turns votes and sigmoids of ``CalibratedClassifierCV(SVC(...))`` into dozens of nodes a class, which cost
-several times the kernel itself at one row. The same arithmetic is three small matrix products here.
+skl2onnx turns votes and sigmoids of ``CalibratedClassifierCV(SVC(...))`` into dozens of nodes a class, which
+cost several times the kernel itself at one row. The same arithmetic is three small matrix products here.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ def applies(classifier: CalibratedClassifierCV) -> bool:
         and machine.decision_function_shape == "ovr"
         and machine.kernel in ("linear", "poly", "rbf", "sigmoid")
         and isinstance(machine.support_vectors_, np.ndarray)
-        and not getattr(machine, "probability", False) is True
         and classifier.classes_.dtype.kind in "iu"
         and np.array_equal(machine.classes_, classifier.classes_)
     )
@@ -54,7 +53,9 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     if not applies(classifier):
         convert_sklearn_calibrated_classifier_cv(scope, operator, container)
         return
-    Graph(scope, container).add(classifier, operator.inputs[0].full_name, [out.full_name for out in operator.outputs])
+    Graph(scope, container).add(
+        classifier, operator.inputs[0].full_name, [out.full_name for out in operator.outputs]
+    )
 
 
 class Graph:
@@ -65,6 +66,7 @@ class Graph:
         self._container = container
 
     def add(self, classifier: CalibratedClassifierCV, rows: str, outputs: list[str]) -> None:
+        """Label and probabilities of a classifier for an input of rows."""
         label, probabilities = outputs
         calibrated = classifier.calibrated_classifiers_[0]
         scores = self._one_against_rest(self._pairwise(calibrated.estimator, rows), len(classifier.classes_))
@@ -81,8 +83,9 @@ class Graph:
     def _pairwise(self, machine: SVC, rows: str) -> str:
         """Decision values of the classes' pairs, positive for the first class of a pair."""
         ignored = self._scope.get_unique_variable_name("pair_label")
-        scores = self._scope.get_unique_variable_name("pair_scores")
-        # libsvm's coefficients: scikit-learn flips their sign for two classes only, which is not the case here.
+        scores: str = self._scope.get_unique_variable_name("pair_scores")
+        # libsvm's coefficients: scikit-learn flips their sign for two classes only, which is not the case
+        # here.
         self._container.add_node(
             "SVMClassifier",
             [rows],
@@ -115,7 +118,9 @@ class Graph:
         for_second[pair, seconds] = 1
         confidence = self._node("MatMul", pairs, self._constant(for_first - for_second))
         # A pair votes for its second class below zero: all second votes, moved to the first where it wins.
-        wins = self._node("Cast", self._node("GreaterOrEqual", pairs, self._constant(np.float32(0))), to=TensorProto.FLOAT)
+        wins = self._node(
+            "Cast", self._node("GreaterOrEqual", pairs, self._constant(np.float32(0))), to=TensorProto.FLOAT
+        )
         moved = self._node("MatMul", wins, self._constant(for_first - for_second))
         votes = self._node("Add", moved, self._constant(for_second.sum(axis=0)))
         bound = self._node("Add", self._node("Abs", confidence), self._constant(np.float32(1)))

@@ -16,7 +16,8 @@ Predict = Callable[[Rows], NDArray[Any]]
 ROWS_PER_KIND = 256
 # Single precision inside the compiled model: relative to the largest answer, or absolute below 1.
 TOLERANCE = 1e-4
-# A row within rounding of a tree's threshold, or of the border between two labels, may fall on the other side.
+# A row within rounding of a tree's threshold, or of the border between two labels, may fall on the other
+# side.
 ROWS_MAY_DIFFER = 0.005
 
 
@@ -47,7 +48,9 @@ def compare(features: int, original: Predict, compiled: Predict, rows: Rows | No
     wanted, got = np.asarray(original(tried)), np.asarray(compiled(tried))
     got = got.reshape(wanted.shape) if got.size == wanted.size else got
     if wanted.shape != got.shape:
-        raise CompilationError(f"the compiled model answers with shape {got.shape}, the original with {wanted.shape}")
+        raise CompilationError(
+            f"the compiled model answers with shape {got.shape}, the original with {wanted.shape}"
+        )
     if wanted.dtype.kind in "fiu":
         scale = max(1.0, float(np.abs(wanted).max()))
         apart = np.abs(wanted.astype(np.float64) - got.astype(np.float64)).reshape(len(tried), -1).max(axis=1)
@@ -58,8 +61,10 @@ def compare(features: int, original: Predict, compiled: Predict, rows: Rows | No
     if wrong.mean() > ROWS_MAY_DIFFER:
         worst = int(np.argmax(np.where(wrong, np.nan_to_num(apart, nan=np.inf), -1)))
         raise CompilationError(
-            f"the compiled model differs from the original on {int(wrong.sum())} of {len(tried)} random rows, "
-            f"by {apart[worst]:.3g} at worst (original {wanted[worst].tolist()}, compiled {got[worst].tolist()}): "
+            f"the compiled model differs from the original on {int(wrong.sum())} of {len(tried)} random "
+            "rows, "
+            f"by {apart[worst]:.3g} at worst (original {wanted[worst].tolist()}, compiled "
+            f"{got[worst].tolist()}): "
             "serve this model uncompiled"
         )
     agreeing = apart[~wrong]

@@ -27,11 +27,11 @@ class Compiled:
 Compiler = Callable[[Path, Request], Compiled]
 
 
-def run(compiler: Compiler, suffixes: tuple[str, ...]) -> int:
-    """Run one job below /opt/ml; returns the program's exit code."""
+def run(compiler: Compiler, is_model: Callable[[Path], bool], kinds: str) -> int:
+    """Run one job below /opt/ml, whose artefact holds one model file; returns the program's exit code."""
     base = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
     try:
-        _run(base, compiler, suffixes)
+        _run(base, compiler, is_model, kinds)
     except Exception as error:
         reason = str(error)
         if not isinstance(error, CompilationError):
@@ -45,11 +45,11 @@ def run(compiler: Compiler, suffixes: tuple[str, ...]) -> int:
     return 0
 
 
-def _run(base: Path, compiler: Compiler, suffixes: tuple[str, ...]) -> None:
+def _run(base: Path, compiler: Compiler, is_model: Callable[[Path], bool], kinds: str) -> None:
     request = requests.read(base / "input/config/compilationjob.json")
     with tempfile.TemporaryDirectory() as directory:
         artefact.extract(base / "input/model/model.tar.gz", Path(directory))
-        model = artefact.find_model(Path(directory), suffixes)
+        model = artefact.find_model(Path(directory), is_model, kinds)
         print(f"compiling {model.name} ({request.framework}) for {request.target.described}", flush=True)
         compiled = compiler(model, request)
         manifest = {
@@ -60,4 +60,7 @@ def _run(base: Path, compiler: Compiler, suffixes: tuple[str, ...]) -> None:
         }
     path = base / "output/compiled.tar.gz"
     artefact.write(path, manifest, compiled.files)
-    print(f"compiled: {', '.join(compiled.files)} ({path.stat().st_size} bytes packed), check: {manifest['check']}")
+    print(
+        f"compiled: {', '.join(compiled.files)} ({path.stat().st_size} bytes packed), check: "
+        f"{manifest['check']}"
+    )

@@ -61,13 +61,14 @@ class Request:
             )
 
     def check_version(self, installed: str) -> None:
-        """Refuse a declared framework version that the compiler cannot read; ``1.9`` stands for every 1.9.x."""
+        """Refuse a declared version of the framework that is not the compiler's; 1.9 stands for all 1.9.x."""
         if self.framework_version is None:
             return
         wanted = self.framework_version.split(".")
         if installed.split(".")[: len(wanted)] != wanted:
             raise CompilationError(
-                f"FrameworkVersion {self.framework_version} of {self.framework} is not supported: this compiler has "
+                f"FrameworkVersion {self.framework_version} of {self.framework} is not supported: this "
+                "compiler has "
                 f"{installed}; train with it, or leave FrameworkVersion out"
             )
 
@@ -78,7 +79,8 @@ def read(path: Path) -> Request:
     source, output = content["InputConfig"], content["OutputConfig"]
     if output.get("CompilerOptions"):
         raise CompilationError(
-            f"CompilerOptions {output['CompilerOptions']} are not supported for {source['Framework']}; leave them out"
+            f"CompilerOptions {output['CompilerOptions']} are not supported for {source['Framework']}; "
+            "leave them out"
         )
     return Request(
         framework=source["Framework"],
@@ -91,7 +93,9 @@ def read(path: Path) -> Request:
 def _features(text: str | None) -> int | None:
     if text is None:
         return None
-    wanted = f'DataInputConfig must be {{"{INPUT_NAME}": [<rows>, <features>]}}, such as {{"{INPUT_NAME}": [1, 64]}}'
+    wanted = (
+        f'DataInputConfig must be {{"{INPUT_NAME}": [<rows>, <features>]}}, as {{"{INPUT_NAME}": [1, 64]}}'
+    )
     try:
         inputs = json.loads(text)
     except json.JSONDecodeError as error:
@@ -123,7 +127,8 @@ def _target(output: Mapping[str, Any]) -> Target:
         raise CompilationError("OutputConfig names neither TargetDevice nor TargetPlatform; name one of them")
     if platform.get("Accelerator"):
         raise CompilationError(
-            f"TargetPlatform Accelerator {platform['Accelerator']} is not supported; leave it out to compile for the CPU"
+            f"TargetPlatform Accelerator {platform['Accelerator']} is not supported; leave it out to "
+            "compile for the CPU"
         )
     if platform["Os"] != "LINUX" or platform["Arch"] not in ARCHITECTURES:
         raise CompilationError(

@@ -31,7 +31,9 @@ def compile_model(path: Path, request: Request) -> Compiled:
     estimator = load(path)
     features = getattr(estimator, "n_features_in_", None)
     if features is None:
-        raise CompilationError(f"{path.name}: {type(estimator).__name__} is not fitted; fit it before saving it")
+        raise CompilationError(
+            f"{path.name}: {type(estimator).__name__} is not fitted; fit it before saving it"
+        )
     request.check_features(features, path.name)
     calibrated_svm.register()
     graph = convert(estimator, features)
@@ -63,9 +65,9 @@ def compile_model(path: Path, request: Request) -> Compiled:
 
 
 def load(path: Path) -> Any:
-    """Unpickle; a model of another scikit-learn version is refused, as scikit-learn promises nothing about it.
+    """Unpickle a model; one of another scikit-learn version is refused, as nothing is promised about it.
 
-    Source: https://scikit-learn.org/stable/model_persistence.html#security-maintainability-limitations
+    Source: https://scikit-learn.org/stable/model_persistence.html
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error", InconsistentVersionWarning)
@@ -73,17 +75,22 @@ def load(path: Path) -> Any:
             estimator = joblib.load(path)
         except InconsistentVersionWarning as warning:
             raise CompilationError(
-                f"{path.name} was saved with scikit-learn {warning.original_sklearn_version}, this compiler has "
+                f"{path.name} was saved with scikit-learn {warning.original_sklearn_version}, this "
+                "compiler has "
                 f"{sklearn.__version__}: train with scikit-learn {sklearn.__version__}"
             ) from None
         except Exception as error:
             raise CompilationError(
-                f"{path.name} cannot be unpickled with scikit-learn {sklearn.__version__} and numpy {np.__version__} "
-                f"({type(error).__name__}: {error}): save a scikit-learn estimator, without classes of your own, "
+                f"{path.name} cannot be unpickled with scikit-learn {sklearn.__version__} and numpy "
+                f"{np.__version__} "
+                f"({type(error).__name__}: {error}): save a scikit-learn estimator, without classes of "
+                "your own, "
                 "with these versions"
             ) from error
     if not hasattr(estimator, "predict"):
-        raise CompilationError(f"{path.name} holds a {type(estimator).__name__}, need an estimator with predict")
+        raise CompilationError(
+            f"{path.name} holds a {type(estimator).__name__}, need an estimator with predict"
+        )
     return estimator
 
 
@@ -97,7 +104,8 @@ def convert(estimator: Any, features: int) -> bytes:
     except (MissingConverter, MissingShapeCalculator, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CompilationError(
-            f"{type(estimator).__name__} has a part that skl2onnx {skl2onnx.__version__} cannot convert: {reason}"
+            f"{type(estimator).__name__} has a part that skl2onnx {skl2onnx.__version__} cannot convert: "
+            f"{reason}"
         ) from error
     graph: bytes = model.SerializeToString()
     return graph
@@ -129,4 +137,10 @@ def describe_outputs(session: onnxruntime.InferenceSession, method: str) -> list
 
 
 if __name__ == "__main__":
-    sys.exit(run(compile_model, SUFFIXES))
+    sys.exit(
+        run(
+            compile_model,
+            lambda path: path.suffix in SUFFIXES,
+            " or ".join(f"*{suffix}" for suffix in SUFFIXES),
+        )
+    )
