@@ -28,9 +28,7 @@ async def create_endpoint_config(services: Services, request: dict[str, Any]) ->
     name = request["EndpointConfigName"]
     refuse(request, UNSERVED, "an endpoint config")
     if request.get("DataCaptureConfig", {}).get("EnableCapture"):
-        raise ValidationException(
-            "The local SageMaker does not serve DataCaptureConfig; leave EnableCapture out"
-        )
+        raise ValidationException("The local SageMaker serves no DataCaptureConfig; leave EnableCapture out")
     variants = [_variant(services, variant) for variant in request["ProductionVariants"]]
     names = [variant["VariantName"] for variant in variants]
     if len(set(names)) != len(names):

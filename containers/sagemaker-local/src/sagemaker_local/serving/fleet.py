@@ -12,12 +12,12 @@ from typing import Any
 
 from sagemaker_local import limits
 from sagemaker_local.executors.base import Executor
+from sagemaker_local.jobs.environment import common
 from sagemaker_local.logs.log_store import LogStore
 from sagemaker_local.names import instance_id
 from sagemaker_local.s3.object_store import ObjectStore
 from sagemaker_local.serving.container import Container
-from sagemaker_local.serving.environment import serving_environment
-from sagemaker_local.serving.log_stream import LogStream
+from sagemaker_local.serving.container_log import ContainerLog
 from sagemaker_local.serving.model_server import ModelServer, PingError, ServeError
 from sagemaker_local.serving.router import Router, Variant
 from sagemaker_local.settings import Settings
@@ -103,18 +103,18 @@ class Fleet:
     ) -> None:
         self.plan = plan
         self.directory = directory
-        self._logs: list[LogStream] = []
+        self._logs: list[ContainerLog] = []
         self._variants: list[Variant] = []
         for variant in plan.variants:
             servers = []
             for number in range(variant.instances):
-                log = LogStream(logs, LOG_GROUP.format(endpoint_name), f"{variant.name}/{instance_id()}")
+                log = ContainerLog(logs, LOG_GROUP.format(endpoint_name), f"{variant.name}/{instance_id()}")
                 self._logs.append(log)
                 servers.append(
                     ModelServer(
                         variant.container,
                         directory / f"{variant.name}-{number}",
-                        environment=serving_environment(settings),
+                        environment=common(settings),
                         executor=executor,
                         objects=objects,
                         log=log.write,

@@ -1,4 +1,4 @@
-"""HTTP/1.1 to a container on loopback: kept-alive connections and a C parser, nothing that costs a millisecond.
+"""HTTP/1.1 to a container on loopback: kept-alive connections, a C parser, well below a millisecond.
 
 A general client (httpx) takes longer per request than a fast model; a container is one port on loopback, so a
 pool of plain streams is enough.

@@ -17,7 +17,7 @@ from sagemaker_local.executors.base import Executor, ImageError, LineSink, Progr
 from sagemaker_local.s3.object_store import ObjectStore
 from sagemaker_local.serving.artefact import ArtefactError
 from sagemaker_local.serving.container import Container
-from sagemaker_local.serving.http import Answer, Client, ConnectionLost
+from sagemaker_local.serving.http import Answer, Client, ConnectionLost, NotListening
 
 START_POLL_S = 0.05
 HEALTH_POLL_S = 5.0
@@ -133,8 +133,7 @@ class ModelServer:
         """Stop supervising and the container; nothing is left running."""
         if self._running is not None:
             self._running.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ServeError):
-                await self._running
+            await asyncio.wait({self._running})
         await self._end_program(grace_s)
 
     async def request(
@@ -154,10 +153,10 @@ class ModelServer:
         """The client to the container; counts as a request under way as long as it is held.
 
         Raises:
-            ConnectionLost: the container is away.
+            NotListening: the container is away.
         """
         if self._client is None:
-            raise ConnectionLost("the container is being started again")
+            raise NotListening("the container is being started again")
         self.outstanding += 1
         try:
             yield self._client

@@ -1,7 +1,8 @@
 """Endpoints as they live: brought up, replaced without losing a request, taken down, back after a restart.
 
 The record in the store is the truth: ``private["fleet"]`` is what serves (or is to serve) and
-``private["pending"]`` what an update is bringing up. Whatever the server was doing when it was killed follows from the status.
+``private["pending"]`` what an update is bringing up. What the server was doing when it was killed
+follows from the status.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class EndpointSupervisor:
         self._executor = executor
         self._directory = settings.data_dir / "endpoints"
         self._serving: dict[str, Fleet] = {}
+        self._fleets: set[Fleet] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def fleet(self, name: str) -> Fleet | None:
@@ -86,8 +88,9 @@ class EndpointSupervisor:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        await asyncio.gather(*(fleet.stop(SHUTDOWN_GRACE_S) for fleet in self._serving.values()))
+        await asyncio.gather(*(fleet.stop(SHUTDOWN_GRACE_S) for fleet in self._fleets))
         self._serving.clear()
+        self._fleets.clear()
 
     def create(self, name: str) -> None:
         """Bring up an endpoint whose record is ``Creating``."""
@@ -189,10 +192,12 @@ class EndpointSupervisor:
         except FleetError:
             await asyncio.to_thread(shutil.rmtree, fleet.directory, ignore_errors=True)
             raise
+        self._fleets.add(fleet)
         return fleet
 
     async def _take_down(self, fleet: Fleet) -> None:
         await fleet.stop()
+        self._fleets.discard(fleet)
         await asyncio.to_thread(shutil.rmtree, fleet.directory, ignore_errors=True)
 
     def _fleet_directory(self, fleet_id: str) -> Path:

@@ -14,7 +14,7 @@ FLUSH_DELAY_S = 0.1
 """Lines wait this long for others to be written with them."""
 
 
-class LogStream:
+class ContainerLog:
     """One stream of one log group; ``write`` is a :data:`~sagemaker_local.executors.base.LineSink`.
 
     Args:
