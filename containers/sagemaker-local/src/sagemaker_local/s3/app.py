@@ -233,7 +233,7 @@ def error_response(error: AwsError, request: S3Request | None, path: str) -> Res
 
 
 async def _leave_body(request: S3Request, response: Response) -> None:
-    """Deal with a body that nobody read: read past it, or end the connection lest it be taken for a request."""
+    """Deal with a body that nobody read: read past it, or end the connection."""
     if request.expects_continue and not request.body_started:
         # The client has sent nothing yet and may still do so after the answer (RFC 9110 §10.1.1).
         response.headers["connection"] = "close"

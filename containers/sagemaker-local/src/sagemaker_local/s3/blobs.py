@@ -1,7 +1,7 @@
 """Blobs: immutable runs of bytes, one file each, never named by a key.
 
-A blob is written under ``tmp/``, synced, renamed to ``blobs/<2 hex>/<32 hex>`` and only then named by the index.
-A kill in between leaves an orphan, which :meth:`BlobStore.sweep` removes at the next start.
+A blob is written under ``tmp/``, synced, renamed to ``blobs/<2 hex>/<32 hex>`` and only then named by the
+index. A kill in between leaves an orphan, which :meth:`BlobStore.sweep` removes at the next start.
 """
 
 from __future__ import annotations

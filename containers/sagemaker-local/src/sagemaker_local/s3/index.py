@@ -26,8 +26,8 @@ CREATE TABLE IF NOT EXISTS upload (
     checksum_type TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS part (
     upload_id TEXT NOT NULL REFERENCES upload, number INTEGER NOT NULL, blob TEXT NOT NULL,
-    size INTEGER NOT NULL, etag TEXT NOT NULL, checksums TEXT NOT NULL, modified_s INTEGER NOT NULL, PRIMARY KEY (upload_id, number))
-    WITHOUT ROWID;
+    size INTEGER NOT NULL, etag TEXT NOT NULL, checksums TEXT NOT NULL, modified_s INTEGER NOT NULL,
+    PRIMARY KEY (upload_id, number)) WITHOUT ROWID;
 """
 
 OBJECT_COLUMNS = "bucket, key, size, etag, modified_s, attributes, checksums, checksum_type, segments"

@@ -1,7 +1,7 @@
 """The object store as other parts of the server use it: thread-safe, synchronous, durable.
 
-A write puts the bytes in a new blob, syncs it, and then names it in the index in one transaction: a kill at any
-point leaves the old object or the new one. An answered write survives a power cut.
+A write puts the bytes in a new blob, syncs it, and then names it in the index in one transaction: a kill at
+any point leaves the old object or the new one. An answered write survives a power cut.
 """
 
 from __future__ import annotations
@@ -290,8 +290,8 @@ class ObjectStore:
     ) -> ObjectInfo:
         """Copy an object; the bytes are shared on disk where the result has the same etag and checksums.
 
-        The copy takes the source's attributes unless ``attributes`` are given, has a checksum of ``algorithm``
-        if that is given, and is refused if the source's etag is no longer ``source_etag``.
+        The copy takes the source's attributes unless ``attributes`` are given, has a checksum of
+        ``algorithm`` if that is given, and is refused if the source's etag is no longer ``source_etag``.
 
         Raises:
             NoSuchBucket, NoSuchKey, PreconditionFailed
