@@ -91,7 +91,7 @@ def _suite_problems(document: _Document, pipeline: Pipeline) -> list[str]:
     return [
         document.problem(
             location,
-            f"no suite {suite!r} in {folder.parent.name}/{folder.name}; allowed: {', '.join(known) or 'none'}",
+            f"no suite {suite!r} in {'/'.join(folder.parts[-2:])}; allowed: {', '.join(known) or 'none'}",
         )
         for location, suite in pipeline.suites.items()
         if suite not in known

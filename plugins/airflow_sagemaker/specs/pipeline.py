@@ -29,6 +29,8 @@ PipelineName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", ma
 SageMakerName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9])*$", max_length=63)]
 SuiteName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
+Tag = Annotated[str, Field(min_length=1, max_length=100)]
+DailySchedule = Annotated[str, Field(pattern=r"^(@daily|[1-5]?[0-9] (1?[0-9]|2[0-3]) \* \* \*)$")]
 Minutes = Annotated[int, Field(ge=1, le=28 * 24 * 60)]
 
 
@@ -122,6 +124,23 @@ class Hyperparameter(Section):
     choices: tuple[str, ...] = ()
     """The only values the form accepts (text only)."""
 
+    @model_validator(mode="after")
+    def _value_is_allowed(self) -> Self:
+        """Airflow refuses the whole DAG file for a default that its own form would not accept."""
+        number = isinstance(self.value, int | float) and not isinstance(self.value, bool)
+        if (self.minimum is not None or self.maximum is not None) and not number:
+            raise ValueError("minimum and maximum are for numbers; use choices for text")
+        if self.choices and not isinstance(self.value, str):
+            raise ValueError("choices are for text; use minimum and maximum for numbers")
+        if self.choices and self.value not in self.choices:
+            raise ValueError(f"value {self.value!r} is none of the choices: {', '.join(self.choices)}")
+        if isinstance(self.value, int | float) and not (
+            (self.minimum is None or self.value >= self.minimum)
+            and (self.maximum is None or self.value <= self.maximum)
+        ):
+            raise ValueError(f"value {self.value} is not between {self.minimum} and {self.maximum}")
+        return self
+
 
 class Training(Section):
     """The training job."""
@@ -214,8 +233,8 @@ class Rollout(Section):
 class Batch(Section):
     """The nightly scoring of one raw partition."""
 
-    schedule: str = "@daily"
-    """Cron expression or preset; each run scores the partition of its logical date."""
+    schedule: DailySchedule = "@daily"
+    """When, in UTC: @daily for midnight, or `<minute> <hour> * * *`; each run scores the day that ended."""
     start_date: date
     """First partition that is scored; a backfill reaches back to it."""
     end_date: date | None = None
@@ -259,7 +278,7 @@ class Pipeline(Section):
     """One or two sentences that open the documentation of each DAG."""
     owner: str
     """Owner of the tasks, as Airflow shows it."""
-    tags: tuple[str, ...] = ()
+    tags: tuple[Tag, ...] = ()
     """Further tags of the DAGs."""
     data: Data
     """Where training data comes from."""
