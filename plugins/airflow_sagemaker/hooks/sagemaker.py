@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import Any
 
 import boto3
+import botocore.session
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.config import Config
 from pydantic import ValidationError
@@ -44,8 +45,11 @@ class EndpointSession(boto3.Session):
     """
 
     def __init__(self, hook: SageMakerHook) -> None:
-        basic = hook.get_session(region_name=hook.region_name)
-        super().__init__(botocore_session=basic._session, region_name=hook.region)
+        # A botocore session of our own with the same credentials (they may refresh themselves): boto3 adds its
+        # S3 methods once for each boto3 session around a botocore session, and refuses the second time.
+        own = botocore.session.get_session()
+        own._credentials = hook.get_session(region_name=hook.region_name).get_credentials()
+        super().__init__(botocore_session=own, region_name=hook.region)
         self._hook = hook
 
     def client(self, service_name: Any, region_name: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
