@@ -33,7 +33,7 @@ async def create(services: Services, request: dict[str, Any]) -> dict[str, Any]:
         )
     if not request["InputConfig"].get("DataInputConfig"):
         raise ValidationException(
-            'DataInputConfig is required: the name and shape of the model\'s inputs, such as {"input": [1, 64]}'
+            'DataInputConfig is required: the names and shapes of inputs, such as {"input": [1, 64]}'
         )
     document = copy.deepcopy(without(request))
     document["StoppingCondition"].setdefault("MaxRuntimeInSeconds", MAX_RUNTIME_DEFAULT_S)

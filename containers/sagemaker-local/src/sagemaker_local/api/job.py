@@ -46,8 +46,8 @@ def create_job(
         services.store.insert(Record(kind.kind, name, job_arn, whole), tags)
     except AlreadyExists as error:
         raise ResourceInUse(
-            f"Job name must be unique within an AWS account and region, and a {kind.words} with this name already "
-            f"exists ({job_arn})"
+            f"Job name must be unique within an AWS account and region, and a {kind.words} with this name "
+            f"already exists ({job_arn})"
         ) from error
     JobRecord(services.store, kind, name).restart()
     services.jobs.submit(kind.kind, name)
@@ -89,7 +89,8 @@ def list_jobs(
         more: Further fields of a summary.
     """
     common = (
-        kind.name_field, kind.arn_field, kind.status_field, "CreationTime", "LastModifiedTime", kind.end_field,
+        kind.name_field, kind.arn_field, kind.status_field, kind.end_field,
+        "CreationTime", "LastModifiedTime",
     )  # fmt: skip
 
     def summary(record: Record) -> dict[str, Any]:
@@ -140,9 +141,9 @@ def require_one_instance(count: int, instance_type: str, usage: str) -> None:
     """
     if count > 1:
         raise ResourceLimitExceeded(
-            f"The account-level service limit '{instance_type} for {usage} usage' is 1 Instances, with current "
-            f"utilization of 0 Instances and a request delta of {count} Instances. The local SageMaker runs jobs on "
-            "one instance: ask for one."
+            f"The account-level service limit '{instance_type} for {usage} usage' is 1 Instances, with "
+            f"current utilization of 0 Instances and a request delta of {count} Instances. The local "
+            "SageMaker runs jobs on one instance: ask for one."
         )
 
 

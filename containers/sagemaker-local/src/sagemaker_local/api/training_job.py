@@ -57,9 +57,8 @@ async def create(services: Services, request: dict[str, Any]) -> dict[str, Any]:
     output = document["OutputDataConfig"]
     packed = output["CompressionType"] == "GZIP"
     artefact = "model.tar.gz" if packed else "model/"
-    document["ModelArtifacts"] = {
-        "S3ModelArtifacts": f"{output['S3OutputPath'].rstrip('/')}/{request['TrainingJobName']}/output/{artefact}"
-    }
+    location = f"{output['S3OutputPath'].rstrip('/')}/{request['TrainingJobName']}/output/{artefact}"
+    document["ModelArtifacts"] = {"S3ModelArtifacts": location}
     return create_job(services, TRAINING, request, document)
 
 

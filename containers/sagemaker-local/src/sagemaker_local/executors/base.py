@@ -17,7 +17,7 @@ class ImageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A program that needs no image of the user's: a folder of code and its requirements (Neo's compilers)."""
+    """A program without an image of the user's: a folder of code and its requirements (Neo's compilers)."""
 
     directory: Path
     requirements: Path
@@ -59,7 +59,7 @@ class RunningProgram(Protocol):
         ...
 
     async def stop(self, grace_s: float) -> int:
-        """SIGTERM, then SIGKILL after ``grace_s`` seconds; returns the exit code with nothing left running."""
+        """SIGTERM, then SIGKILL after ``grace_s`` seconds; returns the exit code, nothing is left running."""
         ...
 
 

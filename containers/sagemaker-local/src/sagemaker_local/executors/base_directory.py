@@ -1,8 +1,8 @@
 """The fallback where no namespace can be made: a plain process, told by variables where its files are.
 
-``SAGEMAKER_BASE_DIR`` stands for /opt/ml, and every path below a COPY's destination or /opt/ml that stands in the
-command, the environment or the working directory is rewritten. A program that writes ``/opt/ml`` into its code
-cannot work here, and programs are not kept apart: it is for machines that allow nothing better.
+``SAGEMAKER_BASE_DIR`` stands for /opt/ml, and every path below a COPY's destination or /opt/ml that stands in
+the command, the environment or the working directory is rewritten. A program that writes ``/opt/ml`` into its
+code cannot work here, and programs are not kept apart: it is for machines that allow nothing better.
 """
 
 from __future__ import annotations

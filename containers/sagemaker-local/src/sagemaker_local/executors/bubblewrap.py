@@ -1,11 +1,15 @@
-"""The preferred sandbox: bubblewrap (https://github.com/containers/bubblewrap), which needs no root and no daemon.
+"""The preferred sandbox: bubblewrap, which needs no root and no daemon.
 
 Own mount, PID, IPC, UTS and user namespaces; the host's system directories read-only; a fresh root otherwise,
-so that /opt, /home, /tmp hold only what the image and the job put there. The network is the host's: model servers
-listen on the port that ``SAGEMAKER_BIND_TO_PORT`` says, and EnableNetworkIsolation is not enforced.
+so that /opt, /home, /tmp hold only what the image and the job put there. The network is the host's: model
+servers listen on the port that ``SAGEMAKER_BIND_TO_PORT`` says, and EnableNetworkIsolation is not enforced.
+
+Source: https://github.com/containers/bubblewrap
 """
 
 from __future__ import annotations
+
+import shutil
 
 from sagemaker_local.executors.container import Container
 from sagemaker_local.executors.local import LocalExecutor
@@ -22,8 +26,12 @@ class BubblewrapExecutor(LocalExecutor):
 
     def sandbox(self, container: Container) -> list[str]:
         """The bwrap command line up to and including ``--``."""
+        # By its full path: the program's own PATH, with which it is started, need not lead there.
+        bwrap = shutil.which("bwrap")
+        if bwrap is None:
+            raise FileNotFoundError("bwrap is not installed (Debian and Ubuntu: apt-get install bubblewrap)")
         command = [
-            "bwrap", "--unshare-user", "--uid", USER_ID, "--gid", USER_ID, "--unshare-pid", "--unshare-ipc",
+            bwrap, "--unshare-user", "--uid", USER_ID, "--gid", USER_ID, "--unshare-pid", "--unshare-ipc",
             "--unshare-uts", "--hostname", container.host_name, "--unshare-cgroup-try",
             "--die-with-parent", "--new-session", "--as-pid-1",
         ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a program of an image sees: its files, environment, command. How that is made real is each executor's."""
+"""What a program of an image sees: files, environment, command. Making it real is each executor's."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def _refuse_system_places(image: Image, places: Iterable[str]) -> None:
     for place in places:
         if f"/{place.split('/')[1]}" in system:
             raise ImageError(
-                f"{image.folder}/Dockerfile puts files in {place}: the system directories are the machine's own and "
-                f"read-only here. Use a directory of the image's own, such as /opt/program or /app"
+                f"{image.folder}/Dockerfile puts files in {place}: the system directories are the machine's "
+                "own and read-only here. Use a directory of the image's own, such as /opt/program or /app"
             )
 
 

@@ -1,13 +1,14 @@
 """The first process of every sandbox: starts the program, passes SIGTERM on, reaps, leaves nothing behind.
 
-Run by path with a bare interpreter (``python -I -S init.py LIFELINE WORKDIR PROGRAM ARGUMENT…``), so it imports the standard
-library only. It is what ``docker run --init`` puts in front of a program, plus a *lifeline*: a pipe whose writing
-end the server holds. A byte on it means "SIGTERM to the program"; its end, which the kernel sends when the server
-dies however it dies, means "kill everything now". Parent-death signals alone are not enough: they are tied to the
-thread that forked and are lost when the parent dies before they are set.
+Run by path with a bare interpreter (``python -I -S init.py LIFELINE WORKDIR PROGRAM ARGUMENT…``), so it
+imports the standard library only. It is what ``docker run --init`` puts in front of a program, plus a
+*lifeline*: a pipe whose writing end the server holds. A byte on it means "SIGTERM to the program"; its end,
+which the kernel sends when the server dies however it dies, means "kill everything now". Parent-death
+signals alone are not enough: they are tied to the thread that forked, and lost when the parent dies before
+they are set.
 
-As process 1 of a PID namespace its end makes the kernel kill the rest; without a namespace (base directory) it is
-the subreaper of all its descendants and kills them itself.
+As process 1 of a PID namespace its end makes the kernel kill the rest; without a namespace (base directory)
+it is the subreaper of all its descendants and kills them itself.
 """
 
 from __future__ import annotations

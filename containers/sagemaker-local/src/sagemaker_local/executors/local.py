@@ -17,7 +17,7 @@ class LocalExecutor(abc.ABC):
 
     Args:
         images: Where images come from.
-        scratch: Directory for what containers need while they run; what an earlier server left in it is removed.
+        scratch: Directory for what containers need while they run; what an earlier server left is removed.
         hidden: Host directories that no program may see, such as the server's data directory.
     """
 

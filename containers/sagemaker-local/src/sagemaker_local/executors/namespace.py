@@ -1,12 +1,13 @@
 """Makes namespaces and a root of their own by system calls, then runs a command as process 1 of them.
 
-Run by path with a bare interpreter (``python -I -S namespace.py SPEC COMMAND…``), standard library only. It does what
-``unshare -Urmpf`` and a script of ``mount`` calls would, without depending on util-linux's version, and makes
-recursive read-only binds, which ``mount`` cannot. Needs Linux 5.12 (mount_setattr) and unprivileged user
-namespaces; where a call fails the error names it.
+Run by path with a bare interpreter (``python -I -S namespace.py SPEC COMMAND…``), standard library only. It
+does what ``unshare -Urmpf`` and a script of ``mount`` calls would, without depending on util-linux's
+version, and makes recursive read-only binds, which ``mount`` cannot. Needs Linux 5.12 (mount_setattr) and
+unprivileged user namespaces; where a call fails the error names it.
 
-SPEC is JSON: ``root`` (an empty directory), ``user``, ``host_name``, ``links`` [[path, target]], ``directories``, ``hidden``,
-and ``binds`` [[source, target, writable]], done in that order.
+SPEC is JSON: ``root`` (an empty directory), ``user``, ``host_name``, ``links`` [[path, target]],
+``directories``, ``hidden``, and ``binds`` [[source, target, writable]]; system directories are bound before
+``hidden`` covers places.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def checked(result: int, what: str) -> int:
 
 
 def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
-    """mount(2)."""
+    """Attach a file system or a bind; the error names both places."""
     call = libc.mount(source.encode(), target.encode(), kind.encode(), flags, options.encode())
     checked(call, f"mount {source} on {target}")
 
@@ -110,7 +111,7 @@ def make_dev(dev: str) -> None:
         if os.path.exists(f"/dev/{name}"):
             bind(f"/dev/{name}", f"{dev}/{name}", True)
     os.mkdir(f"{dev}/shm")
-    os.chmod(f"{dev}/shm", 0o1777)
+    os.chmod(f"{dev}/shm", 0o1777)  # noqa: S103 - what every /dev/shm has  # noqa: S103 - what every /dev/shm has
     for name, target in {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}.items():
         os.symlink(f"/proc/self/fd{target}", f"{dev}/{name}")
 

@@ -34,13 +34,12 @@ def why_not(executor: LocalExecutor) -> str | None:
             )
         )
         lifeline_read, lifeline = os.pipe()
-        command = [
-            *executor.sandbox(container),
-            *init_command(lifeline_read, container.workdir, container.command),
-        ]
         try:
             done = subprocess.run(
-                command,
+                [
+                    *executor.sandbox(container),
+                    *init_command(lifeline_read, container.workdir, container.command),
+                ],
                 env=dict(container.environment),
                 pass_fds=(lifeline_read,),
                 stdin=subprocess.DEVNULL,

@@ -92,8 +92,8 @@ async def start_supervised(
 ) -> SandboxProcess:
     """Start a program under init, inside a sandbox when there is a wrapper.
 
-    Called on the event loop, so that the forking thread, to which parent-death signals are tied, lives as long as
-    the server.
+    Called on the event loop, so that the forking thread, to which parent-death signals are tied, lives as
+    long as the server.
 
     Args:
         command: The program and its arguments.

@@ -1,8 +1,8 @@
 """Reads the part of a Dockerfile that decides how its program runs.
 
-Grammar: https://docs.docker.com/reference/dockerfile/. ``RUN`` is not executed: what an image needs from PyPI stands in
-the ``requirements.txt`` beside the Dockerfile and goes to a virtual environment, everything else is the
-machine's own. What would silently change the program is refused, by file and line.
+Grammar: https://docs.docker.com/reference/dockerfile/. ``RUN`` is not executed: what an image needs from PyPI
+stands in the ``requirements.txt`` beside the Dockerfile and goes to a virtual environment, everything else is
+the machine's own. What would silently change the program is refused, by file and line.
 """
 
 from __future__ import annotations
@@ -229,7 +229,7 @@ class _Reader:
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
-    """Put variables in, as Docker does: ``$NAME``, ``${NAME}``, ``${NAME:-default}``, ``${NAME:+other}``, ``\\$``."""
+    """Put variables in, as Docker does: ``$NAME``, ``${NAME}``, ``${NAME:-default}``, ``${NAME:+other}``."""
 
     def value(match: re.Match[str]) -> str:
         if match.group(0) == "\\$":

@@ -1,8 +1,8 @@
 """Virtual environments for images: one per Python and set of requirements, built once, shared by all servers.
 
-They lie in ``~/.cache/sagemaker-local/venvs``, or below ``$SAGEMAKER_LOCAL_CACHE``, and not in a data directory, so
-that a fresh one starts with what is there. An environment is complete when its marker is; a half-built one is
-built anew.
+They lie in ``~/.cache/sagemaker-local/venvs``, or below ``$SAGEMAKER_LOCAL_CACHE``, and not in a data
+directory, so that a fresh one starts with what is there. An environment is complete when its marker is; a
+half-built one is built anew.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class ImageFolders:
         """Find an image and make its environment ready.
 
         Raises:
-            ImageError: no such folder, a Dockerfile that cannot be honoured, requirements that do not install.
+            ImageError: no such folder, a Dockerfile that cannot be honoured, a build that fails.
         """
         if isinstance(image, Source):
             return await self._of_source(image, log)
@@ -94,8 +94,8 @@ class ImageFolders:
             return folder
         there = sorted(path.parent.name for path in self.directory.glob("*/Dockerfile"))
         raise ImageError(
-            f"Cannot pull image '{uri}': the repository '{name}' does not exist; {self.directory} has no folder "
-            f"'{name}' with a Dockerfile. There are: {', '.join(there) or 'none'}"
+            f"Cannot pull image '{uri}': the repository '{name}' does not exist; {self.directory} has no "
+            f"folder '{name}' with a Dockerfile. There are: {', '.join(there) or 'none'}"
         )
 
     async def _of_source(self, source: Source, log: LineSink) -> Image:

@@ -63,7 +63,7 @@ class JobEngine:
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def start(self) -> None:
-        """Take up what an earlier server left: jobs that had not started their program run, others are over."""
+        """Take up what an earlier server left: jobs whose program had started are over, others run."""
         await asyncio.to_thread(remove_tree, self.settings.data_dir / "jobs")
         self._settle()
         waiting = [(record.document["CreationTime"], kind, record.name) for kind, record in self._alive()]
@@ -147,7 +147,7 @@ class JobEngine:
             run.record.end(statuses.stopped, secondary="Stopped")
             return
         limit = run.document.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
-        reason = f"ClientError: the {run.kind.words} ran longer than its MaxRuntimeInSeconds ({limit}) and was stopped"
+        reason = f"ClientError: the {run.kind.words} ran longer than MaxRuntimeInSeconds ({limit})"
         if run.kind is KINDS["training_job"]:
             run.record.end(statuses.stopped, secondary="MaxRuntimeExceeded")
         elif run.kind is KINDS["processing_job"]:

@@ -28,7 +28,8 @@ def common(settings: Settings) -> dict[str, str]:
 def for_training(settings: Settings, document: dict[str, Any]) -> dict[str, str]:
     """A training job's variables, and those that AWS's training toolkit derives from the configuration.
 
-    Source: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html and
+    Source:
+    https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html and
     https://github.com/aws/sagemaker-training-toolkit/blob/master/ENVIRONMENT_VARIABLES.md
     """
     hyperparameters: dict[str, str] = document.get("HyperParameters", {})

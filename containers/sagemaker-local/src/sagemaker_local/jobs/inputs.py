@@ -57,8 +57,8 @@ def _download_all(run: JobRun, uri: str, directory: Path, data_type: str, gunzip
                     run.objects.download(source.bucket, source.key, target)
             except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
                 raise client_error(
-                    "Data download failed:Failed to download data. Please check your s3 objects and ensure that "
-                    f"there is no object that is both a folder as well as a file ({source})."
+                    "Data download failed:Failed to download data. Please check your s3 objects and ensure "
+                    f"that there is no object that is both a folder as well as a file ({source})."
                 ) from error
     except NoSuchKey as error:
         raise client_error(f"Data download failed:NoSuchKey (404): {error.message} ({uri})") from error
@@ -113,10 +113,10 @@ def _gunzip(objects: ObjectStore, source: Location, target: Path) -> None:
 def _nothing_there(run: JobRun, uri: str) -> Exception:
     bucket = Location.parse(uri).bucket
     return client_error(
-        f'Data download failed:No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure '
-        f"that the bucket exists in the selected region ({run.settings.region}), that objects exist under that S3 "
-        f'prefix, and that the role "{run.document.get("RoleArn")}" has "s3:ListBucket" permissions on bucket '
-        f'"{bucket}".'
+        f'Data download failed:No S3 objects found under S3 URL "{uri}" given in input data source. Please '
+        f"ensure that the bucket exists in the selected region ({run.settings.region}), that objects exist "
+        f'under that S3 prefix, and that the role "{run.document.get("RoleArn")}" has "s3:ListBucket" '
+        f'permissions on bucket "{bucket}".'
     )
 
 

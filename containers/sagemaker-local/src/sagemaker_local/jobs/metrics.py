@@ -15,7 +15,8 @@ class MetricReader:
     """Keeps the last value of every metric.
 
     Args:
-        definitions: ``MetricDefinitions`` of the request; one that does not compile is left out, with a warning.
+        definitions: ``MetricDefinitions`` of the request; one that does not compile is left out, with a
+        warning.
     """
 
     def __init__(self, definitions: Sequence[Mapping[str, str]]) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import enum
 
+from sagemaker_local import limits
+
+CUT = " […] "
+
 
 class StopCause(enum.Enum):
     """Why a job is stopped before its end."""
@@ -30,5 +34,10 @@ def client_error(reason: str) -> JobFailed:
 
 
 def algorithm_error(reason: str, exit_code: int) -> JobFailed:
-    """What the program itself is to blame for, in AWS's words."""
-    return JobFailed(f"AlgorithmError: {reason}, exit code: {exit_code}")
+    """What the program itself is to blame for, in AWS's words; a long reason loses its middle."""
+    start, end = "AlgorithmError: ", f", exit code: {exit_code}"
+    room = limits.FAILURE_REASON_CHARACTERS - len(start) - len(end)
+    if len(reason) > room:
+        head = room // 4
+        reason = f"{reason[:head]}{CUT}{reason[len(reason) - (room - head - len(CUT)) :]}"
+    return JobFailed(f"{start}{reason}{end}")

@@ -91,7 +91,6 @@ class JobRecord:
         def change(record: Record) -> None:
             document = record.document
             document[self.kind.status_field] = status
-            # AWS's end is never before the start; a job that never began has neither on AWS, but a plain end here.
             document[self.kind.end_field] = at
             if reason is not None:
                 document["FailureReason"] = reason[: limits.FAILURE_REASON_CHARACTERS]
