@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -173,7 +173,7 @@ class Store:
                 [(arn, key, value) for key, value in tags.items()],
             )
 
-    def delete_tags(self, arn: str, keys: list[str]) -> None:
+    def delete_tags(self, arn: str, keys: Sequence[str]) -> None:
         """Remove tags of a resource; missing keys are no error."""
         with self.transaction() as connection:
             connection.executemany("DELETE FROM tag WHERE arn = ? AND key = ?", [(arn, key) for key in keys])

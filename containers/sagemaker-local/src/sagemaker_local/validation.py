@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import regex
-from botocore.model import ListShape, MapShape, Shape, StructureShape
+from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
 
 from sagemaker_local.errors import SerializationException, ValidationException
 
@@ -84,7 +84,7 @@ def _check_scalar(shape: Shape, value: Any, path: str) -> Iterator[str]:
     match shape.type_name:
         case "string":
             _require_type(value, str, path)
-            if shape.enum and value not in shape.enum:
+            if isinstance(shape, StringShape) and shape.enum and value not in shape.enum:
                 yield _broken(value, path, f"Member must satisfy enum value set: [{', '.join(shape.enum)}]")
             yield from _check_bounds(shape, len(value), value, path, "length")
             pattern = shape.metadata.get("pattern")
