@@ -21,6 +21,7 @@ import great_expectations as gx
 import pandas
 from great_expectations.core.expectation_validation_result import expectationSuiteValidationResultSchema
 from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 from great_expectations.render.renderer import ValidationResultsPageRenderer
 from great_expectations.render.view import DefaultJinjaPageView
 
@@ -57,7 +58,11 @@ def load_suite(path: Path) -> gx.ExpectationSuite:
     """Read a suite; an unknown expectation or argument is an error that names it."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return gx.ExpectationSuite(**document)
+        suite = gx.ExpectationSuite(**(document | {"expectations": []}))
+        for configuration in document["expectations"]:
+            # Given all at once, the suite would log what it cannot use and go on without it (1.24.1).
+            suite.add_expectation_configuration(ExpectationConfiguration(**configuration))
+        return suite
     except FileNotFoundError:
         known = ", ".join(sorted(found.stem for found in path.parent.glob("*.json"))) or "none"
         raise BadSuiteError(
@@ -136,7 +141,7 @@ def _sentence(result: Mapping[str, Any], frame: pandas.DataFrame, row_name: RowN
         return f"{subject}: {count}" + (f", for example {', '.join(examples)}" if examples else "")
     if mismatched := details.get("details", {}).get("mismatched"):
         places = [
-            f"{place['Found']!r} instead of {place['Expected']!r} in place {place['Expected Column Position']}"
+            f"{place['Found']!r} instead of {place['Expected']!r} at {place['Expected Column Position']}"
             for place in mismatched[:EXAMPLES]
         ]
         return f"{subject}: {len(mismatched)} columns differ, {', '.join(places)}"

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import pandas
+from botocore.exceptions import ClientError
 
 from airflow_sagemaker.errors import BadTableError, MissingDataError
+from airflow_sagemaker.hooks.faults import is_missing
 from airflow_sagemaker.hooks.object_storage import ObjectStorageHook
 from airflow_sagemaker.specs.connection import DEFAULT_CONNECTION_ID
 
@@ -95,7 +97,16 @@ class TableHook:
     def content(self, location: str) -> Content:
         """Rows, bytes and hash of an object without a header, read in pieces."""
         bucket, key = self.storage.split(location)
-        body = self.storage.sagemaker.client("s3").get_object(Bucket=bucket, Key=key)["Body"]
+        try:
+            body = self.storage.sagemaker.client("s3").get_object(Bucket=bucket, Key=key)["Body"]
+        except ClientError as error:
+            if is_missing(error):
+                raise MissingDataError(
+                    f"Table s3://{bucket}/{key}",
+                    "there is no such object",
+                    "Check what should have written it",
+                ) from error
+            raise
         rows, size_bytes, digest, last = 0, 0, hashlib.sha256(), b"\n"
         for piece in body.iter_chunks(1 << 20):
             rows += piece.count(b"\n")

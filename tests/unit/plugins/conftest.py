@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
-BUCKET = "ml"
+BUCKET = "data"
 
 
 @pytest.fixture(scope="session")
@@ -23,8 +24,8 @@ def moto_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def moto_connection(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The connection `aws_sagemaker` to moto; gives its endpoint."""
+def moto_connection(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The connection `aws_sagemaker` to an empty moto; gives its endpoint."""
     extra = {
         "region_name": "us-east-1",
         "endpoint_url": moto_url,
@@ -32,14 +33,13 @@ def moto_connection(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     }
     connection = {"conn_type": "aws", "login": "test", "password": "test", "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_AWS_SAGEMAKER", json.dumps(connection))
-    return moto_url
+    yield moto_url
+    httpx.post(f"{moto_url}/moto-api/reset").raise_for_status()
 
 
 @pytest.fixture
-def s3(moto_connection: str) -> Iterator[Any]:
+def s3(moto_connection: str) -> Any:
     """A client of the connection's S3, whose bucket is empty."""
     client = boto3.client("s3", endpoint_url=moto_connection)
     client.create_bucket(Bucket=BUCKET)
-    yield client
-    for entry in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
-        client.delete_object(Bucket=BUCKET, Key=entry["Key"])
+    return client
