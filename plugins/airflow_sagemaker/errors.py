@@ -110,3 +110,11 @@ class ExpectationsNotMetError(DataError):
 
 class BarsNotMetError(DataError):
     """A model's metrics miss their bars."""
+
+
+def error_named(name: str, thing: str, cause: str, remedy: str) -> SageMakerError:
+    """The error of that class name: what crosses from the triggerer to a worker is text."""
+    found = globals().get(name, SageMakerError)
+    known = isinstance(found, type) and issubclass(found, SageMakerError)
+    kind: type[SageMakerError] = found if known else SageMakerError
+    return kind(thing, cause, remedy)

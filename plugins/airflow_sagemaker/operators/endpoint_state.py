@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_sagemaker.errors import JobTimedOutError, RolloutError, SageMakerError
+from airflow_sagemaker.errors import JobTimedOutError, RolloutError, error_named
 from airflow_sagemaker.operators.base import SageMakerOperator
 from airflow_sagemaker.rollout import Step, next_step
 from airflow_sagemaker.specs.base import JsonObject
@@ -90,6 +90,8 @@ class EndpointOperator(SageMakerOperator):
                 endpoint_name=wanted["endpoint_name"],
                 wanted_config=wanted["endpoint_config_name"],
                 results=wanted,
+                phase=phase,
+                limit_s=limit_s,
                 since_ms=int(time.time() * 1000),
                 aws_conn_id=self.aws_conn_id,
                 region_name=self.region_name,
@@ -99,31 +101,25 @@ class EndpointOperator(SageMakerOperator):
                 push_results=bool(self.do_xcom_push),
             ),
             method_name="execute_complete",
-            kwargs={"wanted": wanted, "phase": phase, "limit_s": limit_s},
             timeout=timedelta(seconds=limit_s + BACKSTOP_S),
         )
 
-    def execute_complete(
-        self, context: Context, event: JsonObject, wanted: JsonObject, phase: str, limit_s: int
-    ) -> Any:
+    def execute_complete(self, context: Context, event: JsonObject) -> Any:
         """Back on a worker: act now that the endpoint is at rest, or raise why it serves something else."""
+        wanted = event["wanted"]
         thing, config = f"Endpoint {wanted['endpoint_name']!r}", wanted["endpoint_config_name"]
         match event["end"]:
             case "completed":
                 return event["results"]
             case "timed_out":
-                raise JobTimedOutError(
-                    thing,
-                    f"it did not serve {config} within {limit_s} s",
-                    "Look at its log, then clear the task",
-                )
+                raise JobTimedOutError(thing, event["reason"], "Look at its log, then clear the task")
             case "trouble":
-                raise SageMakerError(thing, event["reason"], event["remedy"])
-        if phase == SETTLE:
-            return self.bring(context, wanted, limit_s)
+                raise error_named(event["error"], thing, event["reason"], event["remedy"])
+        if event["phase"] == SETTLE:
+            return self.bring(context, wanted, event["limit_s"])
         raise RolloutError(
             thing,
-            f"it is {event['status']} with config {event['config']}, not with {config} as asked "
+            f"it is {event['status']} with config {event.get('config')}, not with {config} as asked "
             f"({event['reason'] or 'AWS gives no reason'})",
             "Read the endpoint's log, correct the model or its image, then clear the task",
         )

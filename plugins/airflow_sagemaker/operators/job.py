@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
 
 from airflow_sagemaker import links
-from airflow_sagemaker.errors import JobStoppedError, JobTimedOutError, JobVanishedError, SageMakerError
+from airflow_sagemaker.errors import JobStoppedError, JobTimedOutError, JobVanishedError, error_named
 from airflow_sagemaker.kinds import JobKind, results_of
 from airflow_sagemaker.operators.base import SageMakerOperator, identity_of, tries_before_clear
 from airflow_sagemaker.policies import ended, failure
@@ -138,7 +138,7 @@ class JobOperator(SageMakerOperator, Generic[JobSpec]):
             case "vanished":
                 raise ended(JobVanishedError, self.thing, f"it no longer exists ({event['reason']})")
         self._stop_unless_retried(context)
-        raise SageMakerError(self.thing, event["reason"], event["remedy"])
+        raise error_named(event["error"], self.thing, event["reason"], event["remedy"])
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Airflow's own ends of a deferral leave the job running; this is where it is stopped."""

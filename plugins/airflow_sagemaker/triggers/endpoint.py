@@ -11,24 +11,36 @@ from airflow_sagemaker.triggers.polling import PollingTrigger
 
 
 class EndpointTrigger(PollingTrigger):
-    """Wait for an endpoint to settle; with ``wanted_config``, success is to be in service with that one.
+    """Wait for an endpoint to settle; success is to be in service with the config that is wanted.
 
     SageMaker has no call that stops a rollout, so a kill leaves it to end by itself.
 
     :param endpoint_name: the endpoint
-    :param wanted_config: the config that it shall serve; None to wait for any rest
+    :param wanted_config: the config that it shall serve
     :param results: XCom of the task on success
+    :param phase: told to the worker with the event, as is ``limit_s``
+    :param limit_s: how long the rollout may take
     :param since_ms: from when on its log lines are wanted
     """
 
-    fields = ("endpoint_name", "wanted_config", "results", "since_ms", *PollingTrigger.fields)
+    fields = (
+        "endpoint_name",
+        "wanted_config",
+        "results",
+        "phase",
+        "limit_s",
+        "since_ms",
+        *PollingTrigger.fields,
+    )
 
     def __init__(
         self,
         *,
         endpoint_name: str,
-        wanted_config: str | None,
+        wanted_config: str,
         results: dict[str, Any],
+        phase: str,
+        limit_s: int,
         since_ms: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -36,6 +48,8 @@ class EndpointTrigger(PollingTrigger):
         self.endpoint_name = endpoint_name
         self.wanted_config = wanted_config
         self.results = results
+        self.phase = phase
+        self.limit_s = limit_s
         self.since_ms = since_ms
 
     @property
@@ -55,18 +69,18 @@ class EndpointTrigger(PollingTrigger):
 
     def judge(self, described: Mapping[str, Any] | None) -> dict[str, Any] | None:
         if described is None:
-            return {"end": "missing", "status": "missing", "config": None, "reason": "it does not exist"}
+            return self.payload("settled", status="missing", reason="it does not exist")
         status, config = str(described["EndpointStatus"]), described.get("EndpointConfigName")
         if not is_settled(status):
             return None
-        serves = status == "InService" and config == self.wanted_config
-        return {
-            "end": "completed" if serves else "settled",
-            "status": status,
-            "config": config,
-            "reason": described.get("FailureReason"),
-            "results": {**self.results, "endpoint_arn": described["EndpointArn"]},
-        }
+        if status == "InService" and config == self.wanted_config:
+            results = {**self.results, "endpoint_arn": described["EndpointArn"]}
+            return self.payload("completed", results=results)
+        return self.payload("settled", status=status, config=config, reason=described.get("FailureReason"))
 
     async def give_up(self) -> dict[str, Any] | None:
-        return {"end": "timed_out", "status": "unknown", "config": None, "reason": "it took too long"}
+        return self.payload("timed_out", reason=f"it did not get there within {self.limit_s} s")
+
+    def payload(self, end: str, **more: Any) -> dict[str, Any]:
+        """The event, with all that the worker needs: ``dag.test()`` keeps nothing else for it."""
+        return {"end": end, "wanted": self.results, "phase": self.phase, "limit_s": self.limit_s, **more}

@@ -53,17 +53,17 @@ class JobTrigger(PollingTrigger):
 
     def judge(self, described: Mapping[str, Any] | None) -> dict[str, Any] | None:
         if described is None:
-            return self._payload("vanished", reason="AWS does not know it any more")
+            return self.payload("vanished", reason="AWS does not know it any more")
         end = self._kind.end(described)
         if end is None:
             return None
         if end is End.COMPLETED:
-            return self._payload(end.value, results=results_of(self._kind, described))
-        return self._payload(end.value, reason=self._kind.reason(described))
+            return self.payload(end.value, results=results_of(self._kind, described))
+        return self.payload(end.value, reason=self._kind.reason(described))
 
     async def give_up(self) -> dict[str, Any] | None:
         if await self._stop():
-            return self._payload("timed_out", reason="it outlasted the time that the task gives it")
+            return self.payload("timed_out", reason="it outlasted the time that the task gives it")
         return None
 
     async def on_kill(self) -> None:
@@ -71,7 +71,8 @@ class JobTrigger(PollingTrigger):
         self.log.info("The task was ended by a user; stopping %s", self.thing)
         await self._stop()
 
-    def _payload(self, end: str, **more: Any) -> dict[str, Any]:
+    def payload(self, end: str, **more: Any) -> dict[str, Any]:
+        """The event, with the job's name."""
         return {"job_name": self.job_name, "end": end, **more}
 
     async def _stop(self) -> bool:

@@ -16,12 +16,15 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, ClassVar
 
+from airflow.sdk.bases.xcom import BaseXCom as XCom
+from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_sagemaker.errors import SageMakerError, ThrottledError, UnreachableError
 from airflow_sagemaker.hooks.async_clients import shared_client
 from airflow_sagemaker.hooks.faults import as_sagemaker_error, is_missing
+from airflow_sagemaker.names import UNMAPPED
 from airflow_sagemaker.triggers.backoff import Backoff
 from airflow_sagemaker.triggers.log_tail import LogPlace, LogTail
 
@@ -98,6 +101,10 @@ class PollingTrigger(BaseTrigger):
     async def give_up(self) -> dict[str, Any] | None:
         """Act on the deadline; the event's payload, or None to go on waiting."""
 
+    @abstractmethod
+    def payload(self, end: str, **more: Any) -> dict[str, Any]:
+        """An event's payload: how the wait ended, and what the worker needs to know with it."""
+
     async def run(self) -> AsyncIterator[TriggerEvent]:
         backoff = Backoff(self.poll_interval_s)
         before = ""
@@ -114,34 +121,69 @@ class PollingTrigger(BaseTrigger):
                         before = now
                     if payload := self.judge(described):
                         await self._last_lines(tail, failed=payload["end"] != "completed")
-                        yield self.as_event(payload)
+                        yield await self.as_event(payload)
                         return
                     await self._pass_on(tail)
-                except (ClientError, BotoCoreError, SageMakerError) as raised:
-                    error = (
-                        raised
-                        if isinstance(raised, SageMakerError)
-                        else as_sagemaker_error(raised, self.thing)
-                    )
+                except (ClientError, BotoCoreError, SageMakerError, AirflowRuntimeError) as raised:
+                    error = self._as_error(raised)
                     if not isinstance(error, ThrottledError | UnreachableError):
-                        yield self.as_event({"end": "trouble", "reason": error.cause, "remedy": error.remedy})
+                        yield await self.as_event(
+                            self.payload(
+                                "trouble",
+                                error=type(error).__name__,
+                                reason=error.cause,
+                                remedy=error.remedy,
+                            )
+                        )
                         return
                     pause_s = backoff.after_trouble()
                     self.log.warning("%s Looking again in %.0f s.", error, pause_s)
                 else:
                     pause_s = backoff.after_success()
                 if time.time() > self.deadline_s and (payload := await self.give_up()):
-                    yield self.as_event(payload)
+                    yield await self.as_event(payload)
                     return
                 await asyncio.sleep(pause_s)
 
-    def as_event(self, payload: dict[str, Any]) -> TriggerEvent:
+    async def as_event(self, payload: dict[str, Any]) -> TriggerEvent:
         """The end of the task itself where that is allowed, else what the worker is told."""
-        if payload["end"] == "completed" and self.succeed_in_trigger:
-            return TaskSuccessEvent(
-                xcoms={XCOM_RETURN_KEY: payload["results"]} if self.push_results else None
-            )
+        succeeded = payload["end"] == "completed"
+        if succeeded and self.succeed_in_trigger and await self._leave_results(payload["results"]):
+            return TaskSuccessEvent()
         return TriggerEvent(payload)  # type: ignore[no-untyped-call]
+
+    async def _leave_results(self, results: dict[str, Any]) -> bool:
+        """Write the task's XCom; False where that is left to a worker (``dag.test()``, an API that is down).
+
+        Airflow 3.3.2 can carry XComs in the event, and encodes them twice: a reader would get a text.
+        """
+        ti = self.task_instance
+        if ti is None:
+            return False
+        if not self.push_results:
+            return True
+        map_index = UNMAPPED if ti.map_index is None else ti.map_index
+        try:
+            await XCom.aset(
+                XCOM_RETURN_KEY,
+                results,
+                dag_id=ti.dag_id,
+                task_id=ti.task_id,
+                run_id=ti.run_id,
+                map_index=map_index,
+            )
+        except AirflowRuntimeError as error:
+            self.log.warning("The results are left to a worker to store: %s", error)
+            return False
+        return True
+
+    def _as_error(self, raised: Exception) -> SageMakerError:
+        if isinstance(raised, SageMakerError):
+            return raised
+        if isinstance(raised, ClientError | BotoCoreError):
+            return as_sagemaker_error(raised, self.thing)
+        # Airflow's own API, asked for the connection, does not answer now.
+        return UnreachableError(self.thing, str(raised), "Check that Airflow's API server is up")
 
     async def _look(self, client: Any) -> dict[str, Any] | None:
         try:
