@@ -129,13 +129,14 @@ class Chain:
     def _roll_out(self, build: RunRecord) -> tuple[RunRecord, dict[str, Any]]:
         """Wait for the run that the approved model starts by itself."""
         with self.progress.stage("Roll out the approved model") as stage:
-            rollout = self._asset_run(build)
+            rollout = self.asset_run(build)
             self._follow(stage, [rollout])
             endpoint = next(result for result in self.results(rollout).values() if "endpoint_arn" in result)
             stage.detail = f"endpoint {endpoint['endpoint_name']}"
         return rollout, endpoint
 
-    def _asset_run(self, build: RunRecord, *, timeout_s: float = 60) -> RunRecord:
+    def asset_run(self, build: RunRecord, *, timeout_s: float = 60) -> RunRecord:
+        """The rollout that the model of a build started by its approval."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             for run in self.api.runs(ROLLOUT, limit=5):
@@ -159,7 +160,7 @@ class Chain:
     def backfill(self, first: date, last: date, stage: Stage) -> list[RunRecord]:
         """Score a span of days through an Airflow backfill, days that were scored before included."""
         self.cancel_backfills()
-        backfill = self.api.post(
+        self.api.post(
             "/backfills",
             {
                 "dag_id": NIGHTLY,
@@ -171,22 +172,23 @@ class Chain:
             },
         )
         self.api.unpause(NIGHTLY)
+        return self.backfill_runs(stage, first, last)
+
+    def backfill_runs(self, stage: Stage, first: date, last: date) -> list[RunRecord]:
+        """Follow the backfilled runs of a span of days to their end."""
         wanted = (last - first).days + 1
         deadline = time.monotonic() + 60
         while True:
-            found = [run for run in self.api.runs(NIGHTLY, limit=50) if run["run_type"] == "backfill"]
+            found = self.api.runs(NIGHTLY, run_type="backfill")
             runs = [RunRecord(NIGHTLY, run["dag_run_id"]) for run in found if _within(run, first, last)]
             if len(runs) >= wanted:
-                break
+                return self._follow(stage, sorted(runs, key=lambda run: run.run_id))
             if time.monotonic() > deadline:
-                raise DemoError(
-                    f"backfill {backfill['id']} of {NIGHTLY} made {len(runs)} of {wanted} runs in 60 s"
-                )
+                raise DemoError(f"{NIGHTLY}: {len(runs)} of {wanted} backfilled runs after 60 s")
             time.sleep(0.3)
-        return self._follow(stage, sorted(runs, key=lambda run: run.run_id))
 
     def cancel_backfills(self) -> None:
-        """Cancel what a killed demo left: Airflow runs one backfill of a DAG at a time."""
+        """Close what a killed demo or a slow scheduler left open: a DAG has one backfill at a time."""
         for backfill in self.api.get("/backfills", dag_id=NIGHTLY)["backfills"]:
             if backfill["completed_at"] is None:
                 self.api.put(f"/backfills/{backfill['id']}/cancel")

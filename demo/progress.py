@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +49,11 @@ class Progress:
         self._stages: list[Stage] = []
         self._live: Live | None = None
         self._said: dict[tuple[str, str, int], str | None] = {}
+
+    @classmethod
+    def silent(cls) -> Progress:
+        """Shows nothing."""
+        return cls(Console(file=io.StringIO(), force_terminal=False))
 
     @contextmanager
     def shown(self) -> Iterator[Progress]:

@@ -310,6 +310,8 @@ class Stack:
                 "BASE_LOG_FOLDER": home / "logs",
                 "WORKER_LOG_SERVER_PORT": log_port,
                 "TRIGGER_LOG_SERVER_PORT": trigger_log_port,
+                # Two hundred lines about its own decorators at every import.
+                "NAMESPACE_LEVELS": "great_expectations=WARNING",
             },
             "USAGE_DATA_COLLECTION": {"ENABLED": False},
         }

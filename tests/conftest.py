@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TIERS = ("unit", "docs", "dags", "contract", "faults", "e2e")
+TIERS = ("unit", "docs", "dags", "contract", "e2e", "faults")
 
 
 def _isolate() -> None:
@@ -34,6 +34,8 @@ def _isolate() -> None:
 
 
 _isolate()
+
+pytest_plugins = ["tests.running_stack"]
 
 
 @pytest.fixture(scope="session")
