@@ -38,7 +38,7 @@ TOO_NEW_MS = 2 * 3600 * 1000
 TOO_OLD_MS = 14 * 24 * 3600 * 1000
 """PutLogEvents takes events from 14 days ago to 2 hours ahead."""
 
-TOKEN = re.compile(r"([fb])/(-?\d+)\.(\d+)")
+TOKEN = re.compile(r"([fb])/(-?\d+)\.(-?\d+)")
 
 
 class ResourceNotFoundException(AwsError):
@@ -206,8 +206,13 @@ def get_log_events(services: Services, request: Answer) -> Answer:
     )
     if events:
         first, last = events[0].position, events[-1].position
+    elif position == END:
+        first = last = BEGINNING  # the stream is empty: what comes later must not be missed
     else:
-        first = last = BEGINNING if position == END else position  # what comes later must not be missed
+        # Turning around must meet the event at which the token stands; its own way, the token stays.
+        timestamp_ms, event_id = position
+        first = position if direction == "b" else (timestamp_ms, event_id + 1)
+        last = position if direction == "f" else (timestamp_ms, event_id - 1)
     return {
         "events": [
             {"timestamp": event.timestamp_ms, "message": event.message, "ingestionTime": event.ingested_ms}

@@ -194,18 +194,20 @@ def route(request: S3Request) -> Handler:
 
 
 def _check_expiry(request: S3Request) -> None:
-    """Hold a presigned URL to its time.
+    """Hold a presigned URL to its time, in either version of signing.
 
     Raises:
         S3Error: AccessDenied, as on AWS.
     """
-    signed, seconds = request.query.get("X-Amz-Date"), request.query.get("X-Amz-Expires")
-    if signed is None or seconds is None:
-        return
+    query = request.query
     try:
-        expires = datetime.strptime(signed, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) + timedelta(
-            seconds=int(seconds)
-        )
+        if "X-Amz-Date" in query and "X-Amz-Expires" in query:
+            signed = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+            expires = signed + timedelta(seconds=int(query["X-Amz-Expires"]))
+        elif "Signature" in query and "Expires" in query:
+            expires = datetime.fromtimestamp(int(query["Expires"]), UTC)
+        else:
+            return
     except (ValueError, OverflowError) as error:
         raise S3Error(
             "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\", X-Amz-Expires a number",
@@ -216,7 +218,7 @@ def _check_expiry(request: S3Request) -> None:
             "Request has expired",
             code="AccessDenied",
             status_code=403,
-            details={"X-Amz-Expires": seconds, "Expires": expires.strftime("%Y-%m-%dT%H:%M:%SZ")},
+            details={"Expires": expires.strftime("%Y-%m-%dT%H:%M:%SZ")},
         )
 
 
