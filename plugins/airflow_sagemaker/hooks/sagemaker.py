@@ -47,7 +47,7 @@ class EndpointSession(boto3.Session):
     def __init__(self, hook: SageMakerHook) -> None:
         # A botocore session of our own with the same credentials (they may refresh themselves): boto3 adds
         # its S3 methods once for each boto3 session around a botocore session, and refuses the second time.
-        own: Any = botocore.session.get_session()
+        own = botocore.session.get_session()
         credentials = hook.get_session(region_name=hook.region_name).get_credentials()
         own._credentials = credentials  # type: ignore[attr-defined]
         super().__init__(botocore_session=own, region_name=hook.region)
