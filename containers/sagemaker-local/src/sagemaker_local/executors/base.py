@@ -35,6 +35,7 @@ class Program:
         environment: Added to the image's ENV.
         port: The program is told to listen here (``SAGEMAKER_BIND_TO_PORT``) on 127.0.0.1.
         host_name: ``algo-1`` for the first instance of a job.
+        network: False cuts the program off from everything but itself (EnableNetworkIsolation).
     """
 
     image: str | Source
@@ -44,6 +45,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int | None = None
     host_name: str = "algo-1"
+    network: bool = True
 
 
 class RunningProgram(Protocol):

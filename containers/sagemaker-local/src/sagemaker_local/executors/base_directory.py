@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
+from sagemaker_local.executors.base import ImageError
 from sagemaker_local.executors.container import OPT_ML, Container
 from sagemaker_local.executors.local import LocalExecutor
 
@@ -25,6 +26,11 @@ class BaseDirectoryExecutor(LocalExecutor):
 
     def fit(self, container: Container) -> Container:
         """Rewrite the container's paths to where the files really are."""
+        if not container.network:
+            raise ImageError(
+                "EnableNetworkIsolation needs a sandbox, and the executor 'base-directory' has none: install "
+                "bubblewrap, allow user namespaces, or create the job without it"
+            )
         places = {mount.target: str(mount.source) for mount in container.mounts}
         pattern = re.compile(
             # A path starts at the text's start or after a separator, and a place ends where its name does.

@@ -1,8 +1,9 @@
 """The preferred sandbox: bubblewrap, which needs no root and no daemon.
 
-Own mount, PID, IPC, UTS and user namespaces; the host's system directories read-only; a fresh root otherwise,
-so that /opt, /home, /tmp hold only what the image and the job put there. The network is the host's: model
-servers listen on the port that ``SAGEMAKER_BIND_TO_PORT`` says, and EnableNetworkIsolation is not enforced.
+Own mount, PID, IPC, UTS and user namespaces; the host's system directories read-only; a fresh root
+otherwise, so that /opt, /home, /tmp hold only what the image and the job put there. The network is the
+host's, so that model servers can be reached on the port that ``SAGEMAKER_BIND_TO_PORT`` says; only isolated
+jobs have none.
 
 Source: https://github.com/containers/bubblewrap
 """
@@ -35,6 +36,7 @@ class BubblewrapExecutor(LocalExecutor):
             "--unshare-uts", "--hostname", container.host_name, "--unshare-cgroup-try",
             "--die-with-parent", "--new-session", "--as-pid-1",
         ]  # fmt: skip
+        command += [] if container.network else ["--unshare-net"]
         for link, target in links():
             command += ["--symlink", target, link]
         for directory in visible_directories():

@@ -45,6 +45,7 @@ class Container:
     environment: Mapping[str, str]
     workdir: str
     host_name: str
+    network: bool
     scratch: Path
     mounts: tuple[Mount, ...]
     needed: tuple[Path, ...]
@@ -73,6 +74,7 @@ def lay_out(program: Program, image: Image, scratch_root: Path) -> Container:
         environment=_environment(program, image),
         workdir=image.workdir,
         host_name=program.host_name,
+        network=program.network,
         scratch=scratch,
         mounts=(
             Mount(scratch / "tmp", "/tmp", writable=True),  # noqa: S108 - the program's own

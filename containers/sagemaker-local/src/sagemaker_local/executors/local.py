@@ -44,12 +44,17 @@ class LocalExecutor(abc.ABC):
     async def start(self, program: Program, log: LineSink) -> RunningProgram:
         """Start a program of an image in its sandbox."""
         image = await self.images.image(program.image, log)
-        container = self.fit(await asyncio.to_thread(lay_out, program, image, self.scratch))
-        return await start_supervised(
-            container.command,
-            environment=container.environment,
-            log=log,
-            wrapper=self.sandbox(container),
-            workdir=container.workdir,
-            scratch=container.scratch,
-        )
+        container = await asyncio.to_thread(lay_out, program, image, self.scratch)
+        try:
+            fitted = self.fit(container)
+            return await start_supervised(
+                fitted.command,
+                environment=fitted.environment,
+                log=log,
+                wrapper=self.sandbox(fitted),
+                workdir=fitted.workdir,
+                scratch=fitted.scratch,
+            )
+        except BaseException:
+            await asyncio.to_thread(remove_tree, container.scratch)
+            raise

@@ -5,7 +5,7 @@ does what ``unshare -Urmpf`` and a script of ``mount`` calls would, without depe
 version, and makes recursive read-only binds, which ``mount`` cannot. Needs Linux 5.12 (mount_setattr) and
 unprivileged user namespaces; where a call fails the error names it.
 
-SPEC is JSON: ``root`` (an empty directory), ``user``, ``host_name``, ``links`` [[path, target]],
+SPEC is JSON: ``root`` (an empty directory), ``user``, ``host_name``, ``network``, ``links`` [[path, target]],
 ``directories``, ``hidden``, and ``binds`` [[source, target, writable]]; system directories are bound before
 ``hidden`` covers places.
 """
@@ -13,20 +13,23 @@ SPEC is JSON: ``root`` (an empty directory), ``user``, ``host_name``, ``links`` 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 import platform
 import signal
 import socket
+import struct
 import sys
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
-CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000
+CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 MNT_DETACH = 2
 AT_FDCWD, AT_RECURSIVE = -100, 0x8000
 MOUNT_ATTR_RDONLY = 1
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 SYS_MOUNT_SETATTR = 442
 
@@ -116,12 +119,18 @@ def make_dev(dev: str) -> None:
         os.symlink(f"/proc/self/fd{target}", f"{dev}/{name}")
 
 
+def raise_loopback() -> None:
+    """Let a program without a network at least talk to itself."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+
+
 def main(spec: dict[str, object], command: list[str]) -> int:
     """Enter the namespaces, run the command as their process 1, return its exit code."""
     user, group = os.geteuid(), os.getegid()
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS
-    checked(libc.unshare(flags), "unshare")
+    checked(libc.unshare(flags if spec["network"] else flags | CLONE_NEWNET), "unshare")
     for name, text in (
         ("setgroups", "deny"),
         ("uid_map", f"{spec['user']} {user} 1"),
@@ -153,6 +162,8 @@ def become_first(spec: dict[str, object], command: list[str], alive: int) -> Non
     except BlockingIOError:
         pass
     os.setsid()
+    if not spec["network"]:
+        raise_loopback()
     build_root(spec)
     socket.sethostname(str(spec["host_name"]))
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

@@ -28,6 +28,7 @@ def why_not(executor: LocalExecutor) -> str | None:
                 environment={"SAGEMAKER_BASE_DIR": OPT_ML, "PATH": os.defpath},
                 workdir="/",
                 host_name="algo-1",
+                network=True,
                 scratch=scratch,
                 mounts=(Mount(opt_ml, OPT_ML, writable=True),),
                 needed=(Path(BASE_PYTHON).parent.parent, Path(INIT)),

@@ -26,6 +26,7 @@ class UnshareExecutor(LocalExecutor):
             "root": str(root),
             "user": USER_ID,
             "host_name": container.host_name,
+            "network": container.network,
             "links": links(),
             "directories": [f"/{name}" for name in FRESH],
             "hidden": [str(path) for path in self.hidden if path.exists()],

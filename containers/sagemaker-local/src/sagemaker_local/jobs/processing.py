@@ -42,6 +42,7 @@ async def run_processing_job(run: JobRun) -> None:
         arguments=tuple(application.get("ContainerArguments", ())),
         entrypoint=None if entrypoint is None else tuple(entrypoint),
         environment=environment.for_processing(run.settings, document),
+        network=not document.get("NetworkConfig", {}).get("EnableNetworkIsolation", False),
     )
     try:
         code = await run.run(program)

@@ -43,6 +43,7 @@ async def run_training_job(run: JobRun) -> None:
         arguments=tuple(algorithm.get("ContainerArguments", () if entrypoint else ("train",))),
         entrypoint=None if entrypoint is None else tuple(entrypoint),
         environment=environment.for_training(run.settings, document),
+        network=not document["EnableNetworkIsolation"],
     )
     try:
         code = await run.run(program)

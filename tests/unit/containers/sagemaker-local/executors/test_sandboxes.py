@@ -114,7 +114,7 @@ async def test_a_program_that_is_not_there_says_so(harness, make_image):
 async def test_output_arrives_while_the_program_runs_and_long_or_broken_lines_survive(harness, make_image):
     uri = make_image("talker", {"train": program("""
         print("first")
-        (base / "go").exists() or [time.sleep(0.01) for _ in iter((base / "go").exists, True)]
+        while not (base / "go").exists(): time.sleep(0.01)
         sys.stdout.buffer.write(b"x" * 300_000 + b"\\nbad \\xff byte\\r\\nno end")
     """)})  # fmt: skip
     running = await harness.start(uri, "train")
@@ -146,7 +146,8 @@ async def test_stop_kills_a_program_that_ignores_sigterm_and_all_that_it_started
     uri = make_image("stubborn", {"train": program("""
         import signal, subprocess
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        subprocess.Popen(["sh", "-c", "trap '' TERM HUP; setsid sleep 600 & sleep 600"], start_new_session=True)
+        deaf = "trap '' TERM HUP; setsid sleep 600 & sleep 600"
+        subprocess.Popen(["sh", "-c", deaf], start_new_session=True)
         print("ready")
         while True: time.sleep(1)
     """)})  # fmt: skip
@@ -178,7 +179,8 @@ async def test_nothing_of_a_run_is_left_on_disk(harness, make_image, settings):
 
 
 async def test_entrypoint_cmd_and_arguments_combine_as_docker_combines_them(harness, make_image):
-    dockerfile = 'FROM python:3.11\nCOPY src/ /app/\nWORKDIR /app\nENTRYPOINT ["python", "/app/say.py"]\nCMD ["default"]\n'
+    dockerfile = "FROM python:3.11\nCOPY src/ /app/\nWORKDIR /app\n"
+    dockerfile += 'ENTRYPOINT ["python", "/app/say.py"]\nCMD ["default"]\n'
     uri = make_image("sayer", {"say.py": "import sys; print(sys.argv[1:])"}, dockerfile)
     assert await harness.run(uri) == 0
     assert await harness.run(uri, "given") == 0
@@ -241,7 +243,8 @@ async def main(data, containers, name, image, marker):
     executor = choose_executor(Settings(Path(data), Path(containers), executor=name))
     opt_ml = Path(data) / "ml"
     opt_ml.mkdir()
-    await executor.start(Program(image, opt_ml, ("train",), environment={"MARKER": marker}), lambda line: print(line, flush=True))
+    program = Program(image, opt_ml, ("train",), environment={"MARKER": marker})
+    await executor.start(program, lambda line: print(line, flush=True))
     print("started", flush=True)
     await asyncio.sleep(600)
 
@@ -250,7 +253,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 @pytest.mark.parametrize("moment", ["ready", "started"])
-async def test_no_process_survives_a_killed_server(executor, settings, make_image, moment):
+def test_no_process_survives_a_killed_server(executor, settings, make_image, moment):
     """Killed when the program runs, and killed at once, while the sandbox is still being made."""
     marker = f"marker-{uuid.uuid4().hex}"
     uri = make_image("survivor", {"train": program("""
@@ -263,18 +266,11 @@ async def test_no_process_survives_a_killed_server(executor, settings, make_imag
     """)})  # fmt: skip
     data = settings.data_dir / "other"
     data.mkdir()
-    await executor.prepare(uri, print)
-    command = [
-        sys.executable,
-        "-c",
-        SERVER,
-        str(data),
-        str(settings.containers_dir),
-        executor.name,
-        uri,
-        marker,
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    asyncio.run(executor.prepare(uri, print))
+    arguments = [str(data), str(settings.containers_dir), executor.name, uri, marker]
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER, *arguments], stdout=subprocess.PIPE, text=True
+    ) as server:
         try:
             assert server.stdout is not None
             for line in server.stdout:
@@ -283,4 +279,26 @@ async def test_no_process_survives_a_killed_server(executor, settings, make_imag
             assert marked(marker)
         finally:
             os.kill(server.pid, signal.SIGKILL)
-    assert await gone(marker)
+    assert asyncio.run(gone(marker))
+
+
+async def test_an_isolated_program_talks_to_nobody_but_itself(harness, make_image, unused_tcp_port):
+    uri = make_image("hermit", {"train": program("""
+        import socket
+        with socket.create_server(("127.0.0.1", 0)) as own:
+            socket.create_connection(own.getsockname()).close()
+        try:
+            socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+        except OSError as error:
+            print(error.strerror)
+    """)})  # fmt: skip
+    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", unused_tcp_port):
+        if harness.executor.name == "base-directory":
+            with pytest.raises(ImageError, match="EnableNetworkIsolation needs a sandbox"):
+                await harness.run(uri, "train", str(unused_tcp_port), network=False)
+            return
+        assert await harness.run(uri, "train", str(unused_tcp_port), network=False) == 0
+        assert harness.lines == ["Connection refused"]
+        harness.lines.clear()
+        assert await harness.run(uri, "train", str(unused_tcp_port)) == 0
+        assert harness.lines == []
