@@ -34,6 +34,8 @@ def parse(body: bytes, width: int) -> Rows:
         lines.pop()
     if not lines:
         raise RowError(f"there are no rows; send lines of {width} numbers separated by commas")
+    if not any(lines):  # loadtxt warns of such a body on every request
+        raise RowError(_complaint(lines, width))
     try:
         rows = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2)
     except ValueError:

@@ -1,0 +1,250 @@
+"""Run the programs of images and compilers as SageMaker would: as processes, on a tree of their own."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[3]
+CONTAINERS = ROOT / "containers"
+NEO = CONTAINERS / "sagemaker-local/src/sagemaker_local/neo"
+ENVIRONMENTS = ROOT / "build/test-environments"
+SERVER_START_S = 60
+
+
+def environment(requirements: Path) -> Path:
+    """Python of a virtual environment with pinned requirements, built once for all test runs."""
+    wanted = [
+        line for line in requirements.read_text().splitlines() if line and not line.lstrip().startswith("#")
+    ]
+    if not wanted:
+        return Path(sys.executable)
+    digest = hashlib.sha256("\n".join([sys.version, *wanted]).encode()).hexdigest()[:16]
+    directory = ENVIRONMENTS / digest
+    python = directory / "bin/python"
+    ENVIRONMENTS.mkdir(parents=True, exist_ok=True)
+    with (ENVIRONMENTS / f"{digest}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        complete = directory / "complete"
+        if not complete.exists():
+            shutil.rmtree(directory, ignore_errors=True)
+            if uv := shutil.which("uv"):
+                _call([uv, "venv", "-q", "-p", sys.executable, str(directory)])
+                _call([uv, "pip", "install", "-q", "-p", str(python), "-r", str(requirements)])
+            else:
+                _call([sys.executable, "-m", "venv", str(directory)])
+                _call(
+                    [
+                        str(python),
+                        "-m",
+                        "pip",
+                        "install",
+                        "-q",
+                        "--only-binary=:all:",
+                        "-r",
+                        str(requirements),
+                    ]
+                )
+            complete.touch()
+    return python
+
+
+def _call(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A finished program: its ``/opt/ml``, exit code, and what it printed."""
+
+    base: Path
+    code: int
+    output: str
+
+    def read(self, path: str) -> str:
+        return (self.base / path).read_text()
+
+    def json(self, path: str) -> Any:
+        return json.loads(self.read(path))
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A folder of containers/ with its environment."""
+
+    name: str
+
+    @property
+    def source(self) -> Path:
+        return CONTAINERS / self.name / "src"
+
+    @property
+    def python(self) -> Path:
+        return environment(CONTAINERS / self.name / "requirements.txt")
+
+    def environ(self, base: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        path = os.pathsep.join([str(self.python.parent), str(self.source), os.environ["PATH"]])
+        return {**os.environ, "PATH": path, "SAGEMAKER_BASE_DIR": str(base), **(more or {})}
+
+    def run(self, base: Path, *command: str) -> Job:
+        """Run a program of the image; ``train`` and its like are found on PATH, as in the container."""
+        done = subprocess.run(
+            command,
+            env=self.environ(base),
+            cwd=self.source,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return Job(base, done.returncode, done.stdout)
+
+    def code(self, base: Path, text: str) -> str:
+        """Run Python code among the image's modules; returns what it printed."""
+        job = self.run(base, str(self.python), "-c", text)
+        assert job.code == 0, job.output
+        return job.output
+
+    def train(self, base: Path, train_csv: str, hyperparameters: Mapping[str, str] | None = None) -> Job:
+        write(base / "input/data/train/train.csv", train_csv)
+        write(base / "input/config/hyperparameters.json", json.dumps(hyperparameters or {}))
+        return self.run(base, "train")
+
+    @contextmanager
+    def server(self, base: Path, more: Mapping[str, str] | None = None) -> Iterator[Server]:
+        """A model server that answers /ping, stopped in the end."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        environ = self.environ(base, {"SAGEMAKER_BIND_TO_PORT": str(port), **(more or {})})
+        log = (base / "server.log").open("w")
+        process = subprocess.Popen(["serve"], env=environ, cwd=self.source, stdout=log, stderr=log)
+        try:
+            server = Server(port)
+            deadline = time.monotonic() + SERVER_START_S
+            while not server.answers():
+                assert process.poll() is None, (base / "server.log").read_text()
+                assert time.monotonic() < deadline, "the server does not answer /ping"
+                time.sleep(0.05)
+            yield server
+        finally:
+            process.terminate()
+            process.wait(20)
+            log.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A model server on this machine."""
+
+    port: int
+
+    def request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body, dict(headers or {}))
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def invoke(self, body: str | bytes, content_type: str = "text/csv", **headers: str) -> tuple[int, str]:
+        data = body.encode() if isinstance(body, str) else body
+        return self.request("POST", "/invocations", data, {"Content-Type": content_type, **headers})
+
+    def answers(self) -> bool:
+        try:
+            return self.request("GET", "/ping")[0] == 200
+        except OSError:
+            return False
+
+
+def compile_model(
+    base: Path,
+    framework: str,
+    model: Path,
+    features: int,
+    source: Mapping[str, Any] | None = None,
+    **target: Any,
+) -> Job:
+    """Run Neo's compiler of a framework on a model artefact."""
+    from sagemaker_local import neo
+
+    program = neo.compiler_program(framework)
+    request = {
+        "InputConfig": {
+            "S3Uri": "s3://bucket/model.tar.gz",
+            "DataInputConfig": json.dumps({"input": [1, features]}),
+            "Framework": framework,
+            **(source or {}),
+        },
+        "OutputConfig": {
+            "S3OutputLocation": "s3://bucket/compiled",
+            **(target or {"TargetPlatform": {"Os": "LINUX", "Arch": "X86_64"}}),
+        },
+    }
+    write(base / "input/config/compilationjob.json", json.dumps(request))
+    (base / "input/model").mkdir(parents=True, exist_ok=True)
+    shutil.copy(model, base / "input/model/model.tar.gz")
+    assert program.command[0] == "python"
+    done = subprocess.run(
+        [str(environment(program.requirements)), *program.command[1:]],
+        cwd=program.source,
+        env={**os.environ, "SAGEMAKER_BASE_DIR": str(base)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return Job(base, done.returncode, done.stdout)
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def pack(directory: Path, archive: Path) -> Path:
+    """model.tar.gz of a directory, as SageMaker packs /opt/ml/model."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(archive, "w:gz") as tar:
+        for path in sorted(directory.iterdir()):
+            tar.add(path, path.name)
+    return archive
+
+
+def unpack(archive: Path, directory: Path) -> Path:
+    with tarfile.open(archive) as tar:
+        tar.extractall(directory, filter="data")
+    return directory
+
+
+def processing(base: Path, **inputs: Path) -> Path:
+    """Put files where a processing job's inputs are: ``name=path`` becomes ``input/<name>/<file name>``."""
+    for name, path in inputs.items():
+        target = base / "processing/input" / name
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target / path.name)
+    return base
+
+
+def rows_of(text: str) -> list[list[float]]:
+    return [[float(field) for field in line.split(",")] for line in text.splitlines()]
