@@ -89,7 +89,7 @@ async def test_a_program_sees_its_files_environment_and_arguments(harness, make_
                 print("to stderr", file=sys.stderr)
             """)
         },
-        "FROM python:3.11\nCOPY src/ /opt/program/\nENV PATH=/opt/program:$PATH COLOUR=red\nWORKDIR /opt/program\n",
+        "FROM python:3.11\nWORKDIR /opt/program\nCOPY src/ .\nENV PATH=/opt/program:$PATH COLOUR=red\n",
     )
     (harness.opt_ml / "input").write_text("text")
 
