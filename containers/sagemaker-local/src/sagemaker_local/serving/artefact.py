@@ -122,5 +122,5 @@ class Artefact:
                     'Failed to extract model data archive for container "container_1" '
                     f'from URL "{self.uri}". '
                     "Please ensure that the object located at the URL is a valid tar.gz archive. "
-                    f"({type(error).__name__}: {error})"
+                    f"({type(error).__name__}: {str(error).splitlines()[0]})"
                 ) from error

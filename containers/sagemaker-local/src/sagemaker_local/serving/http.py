@@ -46,6 +46,7 @@ class _Reading:
         self.answer = Answer()
         self.finished = False
         self.started = False
+        self.keep_alive = False
         self.sink = sink
         self.parser = httptools.HttpResponseParser(self)
 
@@ -68,6 +69,7 @@ class _Reading:
     def on_message_complete(self) -> None:
         # 100 Continue and other interim answers come before the real one.
         self.finished = self.answer.status >= 200
+        self.keep_alive = self.parser.should_keep_alive()  # the parser forgets it with the message
 
 
 @dataclass(slots=True)
@@ -187,7 +189,7 @@ class Client:
 
     def _keep(self, connection: _Connection, reading: _Reading) -> None:
         closing = reading.answer.headers.get("connection", "").lower() == "close"
-        if closing or not reading.parser.should_keep_alive() or len(self._idle) >= IDLE_CONNECTIONS_MAXIMUM:
+        if closing or not reading.keep_alive or len(self._idle) >= IDLE_CONNECTIONS_MAXIMUM:
             connection.writer.close()
             return
         connection.used = True

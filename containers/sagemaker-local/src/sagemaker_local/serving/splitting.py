@@ -1,7 +1,7 @@
 """How batch transform cuts an object into payloads and puts the answers together again.
 
-Payloads are exact slices of the object: a line keeps its line end, and blank lines are records too, so that row
-n of the output belongs to row n of the input.
+Payloads are exact slices of the object: a line keeps its line end, and blank lines are records too, so that
+row n of the output belongs to row n of the input.
 Source: https://docs.aws.amazon.com/sagemaker/latest/dg/batch-transform.html
 """
 

@@ -55,7 +55,7 @@ def input_objects(objects: ObjectStore, data_source: Mapping[str, Any]) -> list[
     if not found:
         raise InputError(
             f"ClientError: No S3 objects found under S3 URL {uri} given in input data source. "
-            "Please ensure that the bucket exists in the selected region and that objects exist under the prefix."
+            "Please ensure that the bucket exists in the region and that objects exist under the prefix."
         )
     outputs = [each.relative for each in found]
     if len(set(outputs)) != len(outputs):
