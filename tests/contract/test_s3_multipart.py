@@ -148,6 +148,16 @@ def test_a_whole_objects_checksum_comes_from_its_parts(s3: Any, bucket: str) -> 
     assert (answer["ChecksumCRC32"], answer["ChecksumType"]) == (crc32(b"".join(bodies)), "FULL_OBJECT")
 
 
+def test_completing_again_says_the_same(s3: Any, bucket: str) -> None:
+    upload_id, parts = upload(s3, bucket, "k", [b"x"])
+    first = complete(s3, bucket, "k", upload_id, parts)
+    assert complete(s3, bucket, "k", upload_id, parts)["ETag"] == first["ETag"]
+    s3.put_object(Bucket=bucket, Key="k", Body=b"overwritten since")
+    with pytest.raises(ClientError) as error:
+        complete(s3, bucket, "k", upload_id, parts)
+    assert code_of(error) == "NoSuchUpload"
+
+
 def test_completing_can_be_conditional(s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="k", Body=b"there")
     upload_id, parts = upload(s3, bucket, "k", [b"x"])

@@ -60,6 +60,14 @@ class Completion:
     size: int | None
     checksums: Mapping[str, str]
 
+    @property
+    def etag(self) -> str | None:
+        """The etag that the object will have; None when a part's is none."""
+        try:
+            return multipart_etag([etag for _, etag, _ in self.parts])
+        except ValueError:
+            return None
+
     def check(self, info: ObjectInfo) -> None:
         """Compare what came out with what was asked for.
 
@@ -181,9 +189,16 @@ class MultipartUploads:
     def complete(
         self, completion: Completion, condition: WriteCondition, replace_object: ReplaceObject
     ) -> ObjectInfo:
-        """Make the listed parts the object; parts that are not listed go."""
+        """Make the listed parts the object; parts that are not listed go.
+
+        Again, for a client that did not hear the answer, it finds the object there and says the same.
+        """
         bucket, key, upload_id = completion.bucket, completion.key, completion.upload_id
         with self._database.writing() as connection:
+            if index.get_upload(connection, upload_id) is None:
+                there = index.get_object(connection, bucket, key)
+                if there is not None and there.etag == completion.etag:
+                    return there
             upload = _upload(connection, bucket, key, upload_id)
             uploaded = {part.number: part for part in index.parts(connection, upload_id)}
             chosen = _choose(upload_id, uploaded, completion.parts)
