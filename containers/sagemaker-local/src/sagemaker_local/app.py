@@ -141,6 +141,8 @@ class App:
             await self.services.endpoints.close()
             await self.services.jobs.close()
             self.services.store.close()
+            self.services.logs.close()
+            self.services.objects.close()
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
