@@ -7,7 +7,6 @@ Signatures are not verified; a presigned URL is held to its expiry.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -30,6 +29,7 @@ from sagemaker_local.s3.errors import (
 )
 from sagemaker_local.s3.object_store import DEFAULT_REGION, ObjectStore
 from sagemaker_local.s3.request import ClientGone, Response, S3Request
+from sagemaker_local.s3.threads import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -270,7 +270,7 @@ async def _send(method: str, response: Response, request_id: str, send: Send) ->
         await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})
         return
     try:
-        while chunk := await asyncio.to_thread(response.reader.read, CHUNK_BYTES):
+        while chunk := await in_thread(response.reader.read, CHUNK_BYTES):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
     finally:
         response.reader.close()

@@ -5,7 +5,6 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-in
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import hashlib
@@ -30,6 +29,7 @@ from sagemaker_local.s3.errors import (
 )
 from sagemaker_local.s3.records import Blob
 from sagemaker_local.s3.request import S3Request
+from sagemaker_local.s3.threads import in_thread
 
 T = TypeVar("T")
 
@@ -136,11 +136,11 @@ class IncomingBlob:
                 if writer.size > PUT_MAXIMUM_BYTES:
                     raise EntityTooLarge(writer.size, PUT_MAXIMUM_BYTES)
                 if writer.needs_flush:
-                    await asyncio.to_thread(writer.flush)
+                    await in_thread(writer.flush)
             if decoder:
                 decoder.finish()
                 self._expected.take_trailers(decoder.trailers)
-            return await asyncio.to_thread(self._finish, commit)
+            return await in_thread(self._finish, commit)
         except BaseException:
             writer.abort()
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 from xml.etree import ElementTree
@@ -16,6 +15,7 @@ from sagemaker_local.s3.listing import Page
 from sagemaker_local.s3.object_store import DEFAULT_REGION
 from sagemaker_local.s3.records import ObjectInfo
 from sagemaker_local.s3.request import Response, S3Request
+from sagemaker_local.s3.threads import in_thread
 
 LIST_MAXIMUM = 1000
 DELETE_MAXIMUM = 1000
@@ -29,7 +29,7 @@ async def list_buckets(request: S3Request) -> Response:
     after = _from_token(request.query.get("continuation-token"))
     found = [
         bucket
-        for bucket in await asyncio.to_thread(request.store.buckets)
+        for bucket in await in_thread(request.store.buckets)
         if bucket.name.startswith(prefix) and bucket.name > after
     ]
     page = found[:maximum]
@@ -54,25 +54,25 @@ async def create_bucket(request: S3Request) -> Response:
     region = request.region
     if body.strip():
         region = xml.parse(body, "CreateBucketConfiguration").findtext("LocationConstraint") or region
-    await asyncio.to_thread(request.store.create_bucket, request.bucket, region)
+    await in_thread(request.store.create_bucket, request.bucket, region)
     return Response(headers={"location": f"/{request.bucket}"})
 
 
 async def head_bucket(request: S3Request) -> Response:
     """HeadBucket."""
-    bucket = await asyncio.to_thread(request.store.bucket, request.bucket)
+    bucket = await in_thread(request.store.bucket, request.bucket)
     return Response(headers={"x-amz-bucket-region": bucket.region, "content-type": "application/xml"})
 
 
 async def delete_bucket(request: S3Request) -> Response:
     """DeleteBucket."""
-    await asyncio.to_thread(request.store.delete_bucket, request.bucket)
+    await in_thread(request.store.delete_bucket, request.bucket)
     return Response(204)
 
 
 async def get_bucket_location(request: S3Request) -> Response:
     """GetBucketLocation: us-east-1 is written as nothing."""
-    bucket = await asyncio.to_thread(request.store.bucket, request.bucket)
+    bucket = await in_thread(request.store.bucket, request.bucket)
     region = "" if bucket.region == DEFAULT_REGION else bucket.region
     text = f'<?xml version="1.0" encoding="UTF-8"?>\n<LocationConstraint xmlns="{xml.NAMESPACE}">{region}'
     return Response.xml(f"{text}</LocationConstraint>".encode())
@@ -80,7 +80,7 @@ async def get_bucket_location(request: S3Request) -> Response:
 
 async def get_bucket_versioning(request: S3Request) -> Response:
     """GetBucketVersioning: it was never switched on, and cannot be."""
-    await asyncio.to_thread(request.store.bucket, request.bucket)
+    await in_thread(request.store.bucket, request.bucket)
     return Response.xml(xml.document("VersioningConfiguration", {}))
 
 
@@ -138,7 +138,7 @@ async def delete_objects(request: S3Request) -> Response:
     targets = root.findall("Object")
     if not 1 <= len(targets) <= DELETE_MAXIMUM:
         raise MalformedXML(f"between 1 and {DELETE_MAXIMUM} objects, not {len(targets)}")
-    deleted, errors = await asyncio.to_thread(_delete_each, request, targets)
+    deleted, errors = await in_thread(_delete_each, request, targets)
     content: dict[str, xml.Value] = {
         "Deleted": [] if quiet else [{"Key": key} for key in deleted],
         "Error": errors,
@@ -168,7 +168,7 @@ def _delete_each(request: S3Request, targets: list[ElementTree.Element]) -> tupl
 
 async def _list(request: S3Request, after: str) -> tuple[Page, int]:
     maximum = min(_whole_number(request, "max-keys", LIST_MAXIMUM), LIST_MAXIMUM)
-    page = await asyncio.to_thread(
+    page = await in_thread(
         request.store.list_page,
         request.bucket,
         prefix=request.query.get("prefix", ""),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import replace
 
@@ -14,6 +13,7 @@ from sagemaker_local.s3.headers import STORED_HEADERS, attributes_from, refuse_u
 from sagemaker_local.s3.multipart import check_part_number
 from sagemaker_local.s3.records import ObjectAttributes, ObjectInfo, PartInfo
 from sagemaker_local.s3.request import Response, S3Request, decode_uri
+from sagemaker_local.s3.threads import in_thread
 
 COPY_MAXIMUM_BYTES = 5 * 1024**3
 COPY_RANGE = re.compile(r"bytes=(\d+)-(\d+)")
@@ -22,7 +22,7 @@ NEW_ATTRIBUTE_HEADERS = frozenset(name for name in STORED_HEADERS if name.starts
 
 async def copy_object(request: S3Request) -> Response:
     """CopyObject."""
-    info = await asyncio.to_thread(_copy, request)
+    info = await in_thread(_copy, request)
     content: dict[str, xml.Value] = {
         "LastModified": info.last_modified,
         "ETag": f'"{info.etag}"',
@@ -91,7 +91,7 @@ def _directive(request: S3Request, header: str) -> str:
 
 async def upload_part_copy(request: S3Request) -> Response:
     """UploadPartCopy: a part from an object, or a range of one."""
-    part = await asyncio.to_thread(_copy_part, request)
+    part = await in_thread(_copy_part, request)
     content: dict[str, xml.Value] = {
         "LastModified": part.last_modified,
         "ETag": f'"{part.etag}"',

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from xml.etree import ElementTree
 
@@ -15,6 +14,7 @@ from sagemaker_local.s3.listing import common_prefix
 from sagemaker_local.s3.multipart import PART_NUMBER_MAXIMUM, check_part_number
 from sagemaker_local.s3.records import Blob, PartInfo
 from sagemaker_local.s3.request import Response, S3Request
+from sagemaker_local.s3.threads import in_thread
 
 PAGE_MAXIMUM = 1000
 CHECKSUM_ELEMENTS = {f"Checksum{algorithm}": algorithm for algorithm in checksums.ALGORITHMS}
@@ -23,7 +23,7 @@ CHECKSUM_ELEMENTS = {f"Checksum{algorithm}": algorithm for algorithm in checksum
 async def create_multipart_upload(request: S3Request) -> Response:
     """CreateMultipartUpload."""
     algorithm = algorithm_named(request.headers.get("x-amz-checksum-algorithm"))
-    upload = await asyncio.to_thread(
+    upload = await in_thread(
         request.store.uploads.create,
         request.bucket,
         request.key,
@@ -44,7 +44,7 @@ async def upload_part(request: S3Request) -> Response:
     number = check_part_number(request.query["partNumber"])
     upload_id = request.query["uploadId"]
     # Looked up first: a part for an upload that is gone is refused before its body is sent.
-    upload = await asyncio.to_thread(request.store.uploads.get, request.bucket, request.key, upload_id)
+    upload = await in_thread(request.store.uploads.get, request.bucket, request.key, upload_id)
     incoming = IncomingBlob(request, upload.checksum_algorithm)
 
     def commit(blob: Blob) -> PartInfo:
@@ -60,7 +60,7 @@ async def complete_multipart_upload(request: S3Request) -> Response:
     listed = [_listed_part(element) for element in root.findall("Part")]
     if not 1 <= len(listed) <= PART_NUMBER_MAXIMUM:
         raise MalformedXML(f"between 1 and {PART_NUMBER_MAXIMUM} parts, not {len(listed)}")
-    info = await asyncio.to_thread(
+    info = await in_thread(
         request.store.complete_upload,
         request.bucket,
         request.key,
@@ -88,9 +88,7 @@ async def complete_multipart_upload(request: S3Request) -> Response:
 
 async def abort_multipart_upload(request: S3Request) -> Response:
     """AbortMultipartUpload."""
-    await asyncio.to_thread(
-        request.store.uploads.abort, request.bucket, request.key, request.query["uploadId"]
-    )
+    await in_thread(request.store.uploads.abort, request.bucket, request.key, request.query["uploadId"])
     return Response(204)
 
 
@@ -99,10 +97,8 @@ async def list_parts(request: S3Request) -> Response:
     after = _number(request, "part-number-marker", 0)
     maximum = min(_number(request, "max-parts", PAGE_MAXIMUM), PAGE_MAXIMUM)
     uploads = request.store.uploads
-    upload = await asyncio.to_thread(uploads.get, request.bucket, request.key, request.query["uploadId"])
-    found = await asyncio.to_thread(
-        uploads.parts, request.bucket, request.key, upload.upload_id, after, maximum + 1
-    )
+    upload = await in_thread(uploads.get, request.bucket, request.key, request.query["uploadId"])
+    found = await in_thread(uploads.parts, request.bucket, request.key, upload.upload_id, after, maximum + 1)
     page = found[:maximum]
     content: dict[str, xml.Value] = {
         "Bucket": request.bucket,
@@ -140,7 +136,7 @@ async def list_multipart_uploads(request: S3Request) -> Response:
     prefixes: list[str] = []
     last_key, last_id, truncated = "", "", False
     passed_marker = not id_marker
-    for upload in await asyncio.to_thread(request.store.uploads.under_way, request.bucket):
+    for upload in await in_thread(request.store.uploads.under_way, request.bucket):
         if upload.key == marker and id_marker and not passed_marker:
             passed_marker = upload.upload_id == id_marker
             continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -24,6 +23,7 @@ from sagemaker_local.s3.names import check_key
 from sagemaker_local.s3.ranges import parse_range
 from sagemaker_local.s3.records import Blob, ObjectInfo
 from sagemaker_local.s3.request import Response, S3Request
+from sagemaker_local.s3.threads import in_thread
 
 IN_MEMORY_BYTES = 1024 * 1024
 
@@ -34,7 +34,7 @@ async def put_object(request: S3Request) -> Response:
     condition = write_condition(request.headers)
     check_key(request.key)
     incoming = IncomingBlob(request, algorithm_named(request.headers.get("x-amz-sdk-checksum-algorithm")))
-    await asyncio.to_thread(request.store.bucket, request.bucket)  # refuse before the body is sent
+    await in_thread(request.store.bucket, request.bucket)  # refuse before the body is sent
 
     def commit(blob: Blob) -> ObjectInfo:
         return request.store.commit(request.bucket, request.key, blob, attributes, condition)
@@ -45,9 +45,7 @@ async def put_object(request: S3Request) -> Response:
 
 async def get_object(request: S3Request) -> Response:
     """GetObject: whole, a range, or one part."""
-    return await asyncio.to_thread(
-        _read, request, partial(request.store.open_with_info, request.bucket, request.key)
-    )
+    return await in_thread(_read, request, partial(request.store.open_with_info, request.bucket, request.key))
 
 
 async def head_object(request: S3Request) -> Response:
@@ -56,7 +54,7 @@ async def head_object(request: S3Request) -> Response:
     def describe() -> tuple[ObjectInfo, None]:
         return request.store.head(request.bucket, request.key), None
 
-    return await asyncio.to_thread(_read, request, describe)
+    return await in_thread(_read, request, describe)
 
 
 def _read(request: S3Request, look_up: Callable[[], tuple[ObjectInfo, BlobReader | None]]) -> Response:
@@ -125,21 +123,15 @@ def _span(request: S3Request, info: ObjectInfo) -> tuple[int, int]:
 
 async def delete_object(request: S3Request) -> Response:
     """DeleteObject: 204 whether it was there or not."""
-    match = request.headers.get("if-match")
-    await asyncio.to_thread(
-        partial(
-            request.store.delete,
-            request.bucket,
-            request.key,
-            if_match=None if match is None else match.strip('"'),
-        )
-    )
+    header = request.headers.get("if-match")
+    match = None if header is None else header.strip('"')
+    await in_thread(request.store.delete, request.bucket, request.key, if_match=match)
     return Response(204)
 
 
 async def get_object_tagging(request: S3Request) -> Response:
     """GetObjectTagging."""
-    info = await asyncio.to_thread(request.store.head, request.bucket, request.key)
+    info = await in_thread(request.store.head, request.bucket, request.key)
     tags = [{"Key": key, "Value": value} for key, value in info.attributes.tags.items()]
     return Response.xml(xml.document("Tagging", {"TagSet": {"Tag": tags}}))
 
@@ -152,11 +144,11 @@ async def put_object_tagging(request: S3Request) -> Response:
     if len(tags) != len(elements):
         raise InvalidArgument("Cannot provide multiple Tags with the same key")
     check_tags(tags)
-    await asyncio.to_thread(request.store.set_tags, request.bucket, request.key, tags)
+    await in_thread(request.store.set_tags, request.bucket, request.key, tags)
     return Response()
 
 
 async def delete_object_tagging(request: S3Request) -> Response:
     """DeleteObjectTagging."""
-    await asyncio.to_thread(request.store.set_tags, request.bucket, request.key, {})
+    await in_thread(request.store.set_tags, request.bucket, request.key, {})
     return Response(204)
