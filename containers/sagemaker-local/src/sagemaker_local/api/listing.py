@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from sagemaker_local import limits
 from sagemaker_local.errors import ValidationException
 from sagemaker_local.store import Record
+
+Position = tuple[float, str, str]
+"""Where a record stands in an order: what it is sorted by (as number or as text) and its name."""
 
 
 def list_page(
@@ -42,20 +46,25 @@ def list_page(
     found = [record for record in records if _wanted(record.document, request, name_field, status_field)]
     field = {"Name": name_field, "Status": status_field}.get(request.get("SortBy", sort_by_default))
     field = field or request.get("SortBy", sort_by_default)
-    # The name breaks ties, so that pages neither repeat nor skip a record.
-    found.sort(
-        key=lambda record: (_sort_key(record.document.get(field)), record.name),
-        reverse=request.get("SortOrder", sort_order_default) == "Descending",
-    )
+    descending = request.get("SortOrder", sort_order_default) == "Descending"
+
+    def position(record: Record) -> Position:
+        # The name breaks ties, so that pages neither repeat nor skip a record.
+        return (*_sort_key(record.document.get(field)), record.name)
+
+    found.sort(key=position, reverse=descending)
     start = 0
     if token := request.get("NextToken"):
         last = _read_token(token)
-        start = next((at + 1 for at, record in enumerate(found) if record.arn == last), len(found))
+        # By position and not by record: the one that ended the last page may be deleted meanwhile.
+        past = (at for at, record in enumerate(found) if (position(record) < last) == descending
+                and position(record) != last)  # fmt: skip
+        start = next(past, len(found))
     size = int(request.get("MaxResults") or limits.LIST_PAGE_DEFAULT)
     page = found[start : start + size]
     answer: dict[str, Any] = {summaries_field: [summary(record) for record in page]}
     if start + size < len(found):
-        answer["NextToken"] = base64.urlsafe_b64encode(page[-1].arn.encode()).decode()
+        answer["NextToken"] = base64.urlsafe_b64encode(json.dumps(position(page[-1])).encode()).decode()
     return answer
 
 
@@ -76,17 +85,18 @@ def _wanted(
 
 
 def _sort_key(value: object) -> tuple[float, str]:
-    return (value, "") if isinstance(value, int | float) else (0.0, str(value))
+    return (float(value), "") if isinstance(value, int | float) else (0.0, str(value))
 
 
 def _epoch(value: float | str | None, default: float) -> float:
     return default if value is None else float(value)
 
 
-def _read_token(token: str) -> str:
+def _read_token(token: str) -> Position:
     try:
-        return base64.urlsafe_b64decode(token.encode()).decode()
-    except (binascii.Error, ValueError) as error:
+        number, text, name = json.loads(base64.b64decode(token.encode(), altchars=b"-_", validate=True))
+        return float(number), str(text), str(name)
+    except (binascii.Error, ValueError, TypeError) as error:
         raise ValidationException(
             f"Invalid NextToken '{token}': pass on the one of the last answer"
         ) from error
