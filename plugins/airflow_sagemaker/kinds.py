@@ -27,6 +27,8 @@ ENDS: Mapping[str, End] = {
     "STOPPED": End.STOPPED,
 }
 STOPPING = "STOPPING"
+OVERRUN_WORDS = ("maxruntime", "max runtime", "maximum runtime", "maxwaittime", "timeout", "timed out")
+"""``SecondaryStatus`` of a training job is MaxRuntimeExceeded; other kinds say it in their reason."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class JobKind:
     def is_alive(self, described: Mapping[str, Any]) -> bool:
         """Whether the job may still complete: a stopping one can not."""
         return self.end(described) is None and self.status(described).upper() != STOPPING
+
+    def overran(self, described: Mapping[str, Any]) -> bool:
+        """Whether AWS stopped the job because its own maximum run or waiting time had passed."""
+        words = f"{described.get('SecondaryStatus', '')} {self.reason(described)}".lower()
+        return any(word in words for word in OVERRUN_WORDS)
 
     def reason(self, described: Mapping[str, Any]) -> str:
         """What AWS, or the program itself, gives as the reason."""

@@ -25,6 +25,8 @@ class Step(Enum):
 
 UNSETTLED = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 
+SERVING = frozenset({"InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed"})
+
 STEPS: Mapping[str, Step] = {
     "Creating": Step.WAIT,
     "Updating": Step.WAIT,
@@ -51,3 +53,10 @@ def next_step(described: Mapping[str, Any] | None, wanted_config: str) -> Step:
     if status == "InService" and described["EndpointConfigName"] == wanted_config:
         return Step.DONE
     return STEPS.get(status, Step.REFUSE)
+
+
+def served_config(described: Mapping[str, Any] | None) -> str | None:
+    """The config that an endpoint answers with now; an update in progress leaves the earlier one in place."""
+    if described is None or described["EndpointStatus"] not in SERVING:
+        return None
+    return str(described["EndpointConfigName"])

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_sagemaker.errors import InvocationError
 from airflow_sagemaker.operators.base import SageMakerOperator
 from airflow_sagemaker.operators.endpoint_state import EndpointOperator
+from airflow_sagemaker.rollout import served_config
 from airflow_sagemaker.specs.base import JsonObject
 from airflow_sagemaker.specs.endpoint import EndpointRollout
 
@@ -68,8 +69,7 @@ class EndpointRolloutOperator(EndpointOperator):
         recorded = store.get(STATE_KEY)
         if isinstance(recorded, dict) and recorded["endpoint_config_name"] == config_name:
             return recorded["previous"]  # type: ignore[return-value]
-        described = self._endpoint(endpoint_name).describe()
-        served = described["EndpointConfigName"] if described else None
+        served = served_config(self._endpoint(endpoint_name).describe())
         previous = None if served == config_name else served
         store.set(STATE_KEY, {"endpoint_config_name": config_name, "previous": previous})
         return previous

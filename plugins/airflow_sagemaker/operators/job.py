@@ -134,7 +134,7 @@ class JobOperator(SageMakerOperator, Generic[JobSpec]):
             case "stopped":
                 raise ended(JobStoppedError, self.thing, f"it was stopped ({event['reason']})")
             case "timed_out":
-                raise ended(JobTimedOutError, self.thing, f"{event['reason']}; it has been stopped")
+                raise ended(JobTimedOutError, self.thing, event["reason"])
             case "vanished":
                 raise ended(JobVanishedError, self.thing, f"it no longer exists ({event['reason']})")
         self._stop_unless_retried(context)

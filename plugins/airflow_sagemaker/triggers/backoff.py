@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, field
 
 MAX_BACKOFF_S = 120.0
+MAX_BACKOFF_INTERVALS = 20
 JITTER = 0.1
 
 
@@ -28,5 +29,6 @@ class Backoff:
     def after_trouble(self) -> float:
         """Doubles with every trouble in a row, with full jitter above the interval itself."""
         self.troubles += 1
-        ceiling = min(self.interval_s * 2.0 ** min(self.troubles, 16), max(MAX_BACKOFF_S, self.interval_s))
+        most = max(min(MAX_BACKOFF_S, self.interval_s * MAX_BACKOFF_INTERVALS), self.interval_s)
+        ceiling = min(self.interval_s * 2.0 ** min(self.troubles, 16), most)
         return self._random.uniform(self.interval_s, ceiling)

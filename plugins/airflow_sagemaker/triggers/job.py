@@ -59,11 +59,13 @@ class JobTrigger(PollingTrigger):
             return None
         if end is End.COMPLETED:
             return self.payload(end.value, results=results_of(self._kind, described))
+        if end is End.STOPPED and self._kind.overran(described):
+            return self.payload("timed_out", reason="AWS stopped it: its own max_runtime_s has passed")
         return self.payload(end.value, reason=self._kind.reason(described))
 
     async def give_up(self) -> dict[str, Any] | None:
         if await self._stop():
-            return self.payload("timed_out", reason="it outlasted the time that the task gives it")
+            return self.payload("timed_out", reason="it outlasted the time that the task gives it and has been stopped")
         return None
 
     async def on_kill(self) -> None:

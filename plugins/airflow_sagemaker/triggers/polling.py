@@ -137,7 +137,7 @@ class PollingTrigger(BaseTrigger):
                         )
                         return
                     pause_s = backoff.after_trouble()
-                    self.log.warning("%s Looking again in %.0f s.", error, pause_s)
+                    self.log.warning("%s. Looking again in %.0f s", error, pause_s)
                 else:
                     pause_s = backoff.after_success()
                 if time.time() > self.deadline_s and (payload := await self.give_up()):
