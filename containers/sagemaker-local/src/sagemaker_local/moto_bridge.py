@@ -88,7 +88,7 @@ class MotoBridge:
                     f"{call.service} {call.action} failed in moto: {error!r}; see the server's log"
                 ),
             )
-        if answer.status >= 400 and b"<html" in answer.body[:200].lower():
+        if answer.status >= 400 and (not answer.body or b"<html" in answer.body[:200].lower()):
             failure = f"moto has no answer to {call.service} {call.action}, only HTTP {answer.status}"
             return error_answer(call.service, InternalFailure(failure, status_code=answer.status))
         return answer
@@ -140,15 +140,10 @@ class MotoBridge:
 
 
 def _load() -> WsgiApp:
-    """Moto's dispatcher; exceptions come out as exceptions, not as HTML."""
+    """moto's dispatcher; its applications are in debug mode, so exceptions come out as exceptions."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-    def create(service: Any) -> Any:
-        application = create_backend_app(service)
-        application.config["PROPAGATE_EXCEPTIONS"] = True
-        return application
-
-    application: WsgiApp = DomainDispatcherApplication(create)
+    application: WsgiApp = DomainDispatcherApplication(create_backend_app)
     return application
 
 

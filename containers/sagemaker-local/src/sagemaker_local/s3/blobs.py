@@ -1,8 +1,8 @@
 """Blobs: immutable runs of bytes, one file each, never named by a key.
 
 A blob is written under ``tmp/``, renamed to ``blobs/<2 hex>/<32 hex>``, synced, and only then named by the
-index. A kill in between leaves an orphan, which :meth:`BlobStore.sweep` removes at the next start. Synced after
-the rename, because one fsync then makes both durable: the journals of ext4, XFS and btrfs keep their order.
+index. A kill in between leaves an orphan, which :meth:`BlobStore.sweep` removes at the next start. Synced
+after the rename, because one fsync then makes both durable: ext4, XFS and btrfs log them in that order.
 """
 
 from __future__ import annotations
