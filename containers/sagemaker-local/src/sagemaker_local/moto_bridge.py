@@ -140,7 +140,7 @@ class MotoBridge:
 
 
 def _load() -> WsgiApp:
-    """moto's dispatcher; its applications are in debug mode, so exceptions come out as exceptions."""
+    """Moto's dispatcher; its applications are in debug mode, so exceptions come out as exceptions."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     application: WsgiApp = DomainDispatcherApplication(create_backend_app)
