@@ -35,7 +35,7 @@ def _isolate() -> None:
 
 _isolate()
 
-pytest_plugins = ["tests.running_stack"]
+pytest_plugins = ["tests.running_stack", "tests.digits_build"]
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from demo import aws, land
 from demo.chain import NIGHTLY, Chain
 from demo.progress import Progress, Stage
 from demo.runs import RunRecord, require_success
-from tests.e2e.conftest import Built
+from tests.digits_build import Built
 from tests.running_stack import House, csv_rows, states
 
 FIRST, LAST = date(2026, 1, 1), date(2026, 1, 7)

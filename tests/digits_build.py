@@ -1,3 +1,5 @@
+"""One build of the digits model that tests of a session share."""
+
 from __future__ import annotations
 
 import io
