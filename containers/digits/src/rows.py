@@ -34,7 +34,7 @@ def parse(body: bytes, width: int) -> Rows:
         lines.pop()
     if not lines:
         raise RowError(f"there are no rows; send lines of {width} numbers separated by commas")
-    if not any(lines):  # loadtxt warns of such a body on every request
+    if not any(map(str.strip, lines)):  # loadtxt warns of such a body on every request
         raise RowError(_complaint(lines, width))
     try:
         rows = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2)

@@ -7,17 +7,20 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from sagemaker_local import neo
 
 ROOT = Path(__file__).parents[3]
 CONTAINERS = ROOT / "containers"
@@ -176,18 +179,15 @@ class Server:
             return False
 
 
-def compile_model(
+def compilation(
     base: Path,
     framework: str,
     model: Path,
     features: int,
     source: Mapping[str, Any] | None = None,
     **target: Any,
-) -> Job:
-    """Run Neo's compiler of a framework on a model artefact."""
-    from sagemaker_local import neo
-
-    program = neo.compiler_program(framework)
+) -> Path:
+    """Lay out a compilation job of a model artefact."""
     request = {
         "InputConfig": {
             "S3Uri": "s3://bucket/model.tar.gz",
@@ -203,9 +203,47 @@ def compile_model(
     write(base / "input/config/compilationjob.json", json.dumps(request))
     (base / "input/model").mkdir(parents=True, exist_ok=True)
     shutil.copy(model, base / "input/model/model.tar.gz")
+    return base
+
+
+def compile_model(
+    base: Path,
+    framework: str,
+    model: Path,
+    features: int,
+    source: Mapping[str, Any] | None = None,
+    **target: Any,
+) -> Job:
+    """Run Neo's compiler of a framework on a model artefact."""
+    program = neo.compiler_program(framework)
+    compilation(base, framework, model, features, source, **target)
     assert program.command[0] == "python"
+    return compiler(program, base, *program.command[1:])
+
+
+# Imports of the frameworks take seconds: several jobs may share a process.
+TOGETHER = """
+import importlib, os, sys
+compiler = importlib.import_module(sys.argv[1])
+for base in sys.argv[2:]:
+    os.environ["SAGEMAKER_BASE_DIR"] = base
+    print("job", base, "exit code", compiler.main(), flush=True)
+"""
+
+
+def compile_together(framework: str, bases: Iterable[Path]) -> dict[Path, Job]:
+    """Run several jobs that :func:`compilation` laid out."""
+    program = neo.compiler_program(framework)
+    wanted = list(bases)
+    done = compiler(program, wanted[0], "-c", TOGETHER, program.command[-1], *map(str, wanted))
+    assert done.code == 0, done.output
+    codes = dict(re.findall(r"^job (.*) exit code (\d+)$", done.output, re.MULTILINE))
+    return {base: Job(base, int(codes[str(base)]), done.output) for base in wanted}
+
+
+def compiler(program: neo.CompilerProgram, base: Path, *arguments: str) -> Job:
     done = subprocess.run(
-        [str(environment(program.requirements)), *program.command[1:]],
+        [str(environment(program.requirements)), *arguments],
         cwd=program.source,
         env={**os.environ, "SAGEMAKER_BASE_DIR": str(base)},
         stdout=subprocess.PIPE,
@@ -214,6 +252,14 @@ def compile_model(
         check=False,
     )
     return Job(base, done.returncode, done.stdout)
+
+
+def in_environment(framework: str, code: str, *arguments: str) -> str:
+    """Run code with a compiler's requirements; returns what it printed."""
+    python = environment(neo.compiler_program(framework).requirements)
+    done = subprocess.run([str(python), "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def write(path: Path, text: str) -> Path:

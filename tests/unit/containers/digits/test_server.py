@@ -122,7 +122,7 @@ def test_a_wrong_number_of_workers_is_refused(tmp_path: Path, workers: str) -> N
 def test_without_a_model_it_ends_and_says_why(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     with (
-        pytest.raises(AssertionError, match="neither manifest.json nor model.joblib"),
+        pytest.raises(AssertionError, match=r"neither manifest\.json nor model\.joblib"),
         DIGITS.server(tmp_path),
     ):
         pass

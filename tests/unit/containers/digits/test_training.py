@@ -51,7 +51,8 @@ def test_hyperparameters_reach_the_model(digits: Trained, tmp_path: Path) -> Non
     job = DIGITS.train(tmp_path, digits.train_csv, chosen)
     assert job.code == 0, job.output
     assert "validation:accuracy=0.9" in job.output
-    shown = "import joblib, opt_ml; m = joblib.load(opt_ml.BASE_DIR / 'model/model.joblib'); print(m.cv, m.estimator.C)"
+    shown = "import joblib, opt_ml; m = joblib.load(opt_ml.BASE_DIR / 'model/model.joblib'); "
+    shown += "print(m.cv, m.estimator.C)"
     assert DIGITS.code(tmp_path, shown).split() == ["3", "0.5"]
 
 

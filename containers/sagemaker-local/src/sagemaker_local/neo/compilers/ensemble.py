@@ -39,7 +39,7 @@ def _same(score: float) -> float:
 # Objective -> how margins become answers (see walker.c), and how base_score becomes a margin.
 OBJECTIVES: dict[str, tuple[str, Callable[[float], float]]] = {
     "binary:logistic": ("SIGMOID", _logit),
-    "binary:logitraw": ("IDENTITY", _logit),
+    "binary:logitraw": ("IDENTITY", _same),
     "reg:logistic": ("SIGMOID", _logit),
     "reg:squarederror": ("IDENTITY", _same),
     "reg:absoluteerror": ("IDENTITY", _same),

@@ -96,11 +96,14 @@ def load(path: Path) -> Any:
 
 def convert(estimator: Any, features: int) -> bytes:
     """The ONNX graph of an estimator, for any number of rows."""
+    types = [(INPUT_NAME, FloatTensorType([None, features]))]
+    # Without this option probabilities are a list of dictionaries; a few classifiers do not know it.
     options = {id(estimator): {"zipmap": False}} if hasattr(estimator, "classes_") else None
     try:
-        model = skl2onnx.to_onnx(
-            estimator, initial_types=[(INPUT_NAME, FloatTensorType([None, features]))], options=options
-        )
+        try:
+            model = skl2onnx.to_onnx(estimator, initial_types=types, options=options)
+        except NameError:
+            model = skl2onnx.to_onnx(estimator, initial_types=types)
     except (MissingConverter, MissingShapeCalculator, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CompilationError(
@@ -136,11 +139,11 @@ def describe_outputs(session: onnxruntime.InferenceSession, method: str) -> list
     return described
 
 
+def main() -> int:
+    """Run the job below /opt/ml."""
+    kinds = " or ".join(f"*{suffix}" for suffix in SUFFIXES)
+    return run(compile_model, lambda path: path.suffix in SUFFIXES, kinds)
+
+
 if __name__ == "__main__":
-    sys.exit(
-        run(
-            compile_model,
-            lambda path: path.suffix in SUFFIXES,
-            " or ".join(f"*{suffix}" for suffix in SUFFIXES),
-        )
-    )
+    sys.exit(main())

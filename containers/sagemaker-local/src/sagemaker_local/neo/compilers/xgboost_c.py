@@ -107,8 +107,11 @@ def compile_model(path: Path, request: Request) -> Compiled:
 def load(path: Path) -> xgboost.Booster:
     """Read the model by XGBoost itself, which upgrades older formats."""
     booster = xgboost.Booster({"nthread": 1})
+    content = path.read_bytes()
+    if not content:  # XGBoost would end the process.
+        raise CompilationError(f"{path.name} is empty; save the model with Booster.save_model")
     try:
-        booster.load_model(bytearray(path.read_bytes()))
+        booster.load_model(bytearray(content))
     except xgboost.core.XGBoostError as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise CompilationError(
@@ -201,7 +204,10 @@ def with_missing(rows: check.Rows) -> check.Rows:
     return np.ascontiguousarray(np.concatenate([rows, np.where(holes, np.float32(np.nan), rows)]), np.float32)
 
 
+def main() -> int:
+    """Run the job below /opt/ml."""
+    return run(compile_model, is_model, " or ".join([*MODEL_NAMES, *(f"*{suffix}" for suffix in SUFFIXES)]))
+
+
 if __name__ == "__main__":
-    sys.exit(
-        run(compile_model, is_model, " or ".join([*MODEL_NAMES, *(f"*{suffix}" for suffix in SUFFIXES)]))
-    )
+    sys.exit(main())

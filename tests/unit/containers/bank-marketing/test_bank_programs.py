@@ -121,7 +121,7 @@ def test_a_foreign_artefact_is_refused(bank: Trained, tmp_path: Path) -> None:
     path = tmp_path / "model/manifest.json"
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps(manifest | {"model_file": "model.onnx"}))
-    with pytest.raises(AssertionError, match="compiled to model.onnx"):
+    with pytest.raises(AssertionError, match=r"compiled to model\.onnx"):
         BANK.code(tmp_path, WITHOUT_FRAMEWORK)
     path.write_text(json.dumps(manifest))
     (tmp_path / "model/model.so").write_bytes(b"no shared object")

@@ -17,7 +17,10 @@ HEADER = (
 HOUSEMAID = (
     "56,housemaid,married,basic.4y,no,no,no,telephone,may,mon,261,1,999,0,1.1,93.994,-36.4,4.857,5191,no\n"
 )
-SERVICES = "57,services,married,high.school,unknown,no,no,telephone,may,mon,149,1,999,0,1.1,93.994,-36.4,4.857,5191,yes\n"
+SERVICES = (
+    "57,services,married,high.school,unknown,no,no,telephone,may,mon,149,1,999,0,1.1,93.994,-36.4,4.857,"
+    "5191,yes\n"
+)
 
 
 def land(base: Path, days: dict[str, str], header: str = HEADER) -> Path:
