@@ -6,6 +6,7 @@ Importing great-expectations takes seconds, so this module is imported inside `e
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,9 @@ from great_expectations.render.renderer import ValidationResultsPageRenderer
 from great_expectations.render.view import DefaultJinjaPageView
 
 from airflow_sagemaker.errors import BadSuiteError
+
+# Its lines of lesser levels are about itself and would bury what a gate has to say.
+logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
 #: How many offending values a message shows.
 EXAMPLES = 5
@@ -137,7 +141,7 @@ def _sentence(result: Mapping[str, Any], frame: pandas.DataFrame, row_name: RowN
         places = details.get("partial_unexpected_index_list", [])
         examples = [f"{_short(value)} ({row_name(at)})" for value, at in zip(values, places, strict=False)]
         percent = details["unexpected_percent"] or 0
-        count = f"{details['unexpected_count']} of {details['element_count']} rows ({percent:.2g} %) break it"
+        count = f"{details['unexpected_count']} of {details['element_count']} rows ({percent:.3g} %) break it"
         return f"{subject}: {count}" + (f", for example {', '.join(examples)}" if examples else "")
     if mismatched := details.get("details", {}).get("mismatched"):
         places = [

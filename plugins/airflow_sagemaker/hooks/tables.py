@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import pandas
 from botocore.exceptions import ClientError
@@ -92,7 +93,7 @@ class TableHook:
             raise BadTableError(
                 f"Table {uri}", f"it is not a readable CSV ({error})", "Land the object again"
             ) from error
-        return frame
+        return frame.apply(_numbers_where_possible)
 
     def content(self, location: str) -> Content:
         """Rows, bytes and hash of an object without a header, read in pieces."""
@@ -114,6 +115,16 @@ class TableHook:
             digest.update(piece)
             last = piece[-1:] or last
         return Content(rows + (last != b"\n"), size_bytes, digest.hexdigest())
+
+
+def _numbers_where_possible(column: pandas.Series[Any]) -> pandas.Series[Any]:
+    """Undo what one stray text does to a column of numbers: pandas reads all of its values as text then."""
+    if not pandas.api.types.is_string_dtype(column):
+        return column
+    numbers = pandas.to_numeric(column, errors="coerce")
+    if 2 * numbers.count() <= column.count():
+        return column
+    return numbers.astype(object).where(numbers.notna(), column)
 
 
 def _listed(names: Sequence[str], limit: int = 10) -> str:

@@ -90,9 +90,7 @@ class DataQualityGateOperator(SageMakerOperator):
         if failures:
             raise ExpectationsNotMetError(
                 f"Suite {self.suite!r} on {self.storage.uri(self.table)}",
-                f"{len(failures)} of {expectations} expectations do not hold:\n- "
-                + "\n- ".join(failures)
-                + "\n",
+                f"{len(failures)} of {expectations} expectations do not hold:\n- " + "\n- ".join(failures),
                 f"Correct the data or the suite, then clear the task; see {self.storage.uri(self.results)}",
             )
         self.log.info("%d expectations hold for %d rows in %d batches", expectations, rows, len(batches))

@@ -13,6 +13,7 @@ import pytest
 from airflow_sagemaker.errors import BadSuiteError, BadTableError, ExpectationsNotMetError, MissingDataError
 from airflow_sagemaker.operators.quality import DataQualityGateOperator
 
+IN_SET = "expect_column_values_to_be_in_set"
 SUITE = {
     "name": "people",
     "meta": {"great_expectations_version": "1.24.1"},
@@ -25,7 +26,7 @@ SUITE = {
             "meta": {},
         },
         {
-            "type": "expect_column_values_to_be_in_set",
+            "type": IN_SET,
             "kwargs": {"column": "city", "value_set": ["Oslo", "Rome"]},
             "severity": "warning",
             "meta": {},
@@ -42,7 +43,13 @@ def suites(tmp_path: Path) -> Path:
 
 
 def gate(suites: Path, **kwargs: Any) -> DataQualityGateOperator:
-    given = {"task_id": "gate", "suite": "people", "suites": suites, "table": "raw/", "results": "quality/"}
+    given: dict[str, Any] = {
+        "task_id": "gate",
+        "suite": "people",
+        "suites": suites,
+        "table": "raw/",
+        "results": "quality/",
+    }
     return DataQualityGateOperator(**(given | kwargs))
 
 
@@ -76,8 +83,8 @@ def test_the_error_names_column_expectation_count_and_examples(s3: Any, suites: 
         "- column 'age': expect_column_values_to_be_between(min_value=0.0, max_value=120.0): "
         "1 of 5 rows (25 %) break it, for example 300.0 (dt=2026-01-02/data.csv line 3)\n"
         "- column 'age': expect_column_values_to_not_be_null(): "
-        "1 of 5 rows (20 %) break it, for example None (dt=2026-01-02/data.csv line 4)\n"
-        ". Correct the data or the suite, then clear the task; see s3://data/quality/"
+        "1 of 5 rows (20 %) break it, for example None (dt=2026-01-02/data.csv line 4). "
+        "Correct the data or the suite, then clear the task; see s3://data/quality/"
     )
     assert json.loads(get(s3, "quality/people.json"))["success"] is False
     assert b"300" in get(s3, "quality/people.html")
@@ -86,6 +93,19 @@ def test_the_error_names_column_expectation_count_and_examples(s3: Any, suites: 
 def test_text_among_numbers_is_named(s3: Any, suites: Path) -> None:
     put(s3, "raw/a.csv", "age,city\n41,Oslo\nold,Rome\n")
     with pytest.raises(ExpectationsNotMetError, match=r"1 of 2 rows are not numbers.* 'old' .*line 3"):
+        gate(suites).execute(CONTEXT)
+
+
+def test_one_stray_text_spoils_its_own_row_only(s3: Any, suites: Path) -> None:
+    suite = {
+        "name": "people",
+        "expectations": [{"type": IN_SET, "kwargs": {"column": "age", "value_set": [7, 41]}}],
+    }
+    (suites / "people.json").write_text(json.dumps(suite))
+    put(s3, "raw/a.csv", "age,city\n41,Oslo\nold,Rome\n7,Rome\n,Rome\n")
+    with pytest.raises(
+        ExpectationsNotMetError, match=r"1 of 4 rows .* 'old' \(raw/a\.csv line 3\)\. Correct"
+    ):
         gate(suites).execute(CONTEXT)
 
 
