@@ -17,7 +17,9 @@ from sagemaker_local.api.job import (
     without,
 )
 from sagemaker_local.errors import ValidationException
+from sagemaker_local.executors.container import OPT_ML
 from sagemaker_local.jobs.kinds import TRAINING
+from sagemaker_local.jobs.training import CHECKPOINTS
 from sagemaker_local.protocol import Handler
 from sagemaker_local.services import Services
 
@@ -75,11 +77,13 @@ def _check(request: Mapping[str, Any]) -> None:
     require_one_instance(
         resources.get("InstanceCount", 1), resources.get("InstanceType", "instance"), "training job"
     )
+    checkpoints = request.get("CheckpointConfig", {}).get("LocalPath", CHECKPOINTS)
     refuse(
         {
             "AlgorithmName (algorithms of the Marketplace)": "AlgorithmName" in algorithm,
             "TrainingInputMode Pipe": algorithm["TrainingInputMode"] == "Pipe",
             "InstanceGroups": resources.get("InstanceGroups"),
+            f"checkpoints in {checkpoints} (only below {OPT_ML}/)": not checkpoints.startswith(f"{OPT_ML}/"),
             "InstancePreferences": resources.get("InstancePreferences"),
         }
     )

@@ -10,8 +10,6 @@ from sagemaker_local.api.job import (
     create_job,
     get_job,
     list_jobs,
-    refuse,
-    require_one_instance,
     stop_job,
     without,
 )
@@ -20,6 +18,7 @@ from sagemaker_local.jobs.kinds import TRANSFORM
 from sagemaker_local.names import arn
 from sagemaker_local.protocol import Handler
 from sagemaker_local.services import Services
+from sagemaker_local.serving.transform_request import check_transform
 from sagemaker_local.store import NotFound
 
 
@@ -37,22 +36,7 @@ async def create(services: Services, request: dict[str, Any]) -> dict[str, Any]:
         raise ValidationException(
             f'Could not find model "{arn(services.settings, "model", model)}".'
         ) from error
-    resources = request["TransformResources"]
-    require_one_instance(resources["InstanceCount"], resources["InstanceType"], "transform job")
-    source = request["TransformInput"]
-    data_type = source["DataSource"]["S3DataSource"]["S3DataType"]
-    split = source.get("SplitType", "None")
-    strategy = request.get("BatchStrategy")
-    refuse(
-        {
-            f"S3DataType {data_type} of a transform job": data_type not in ("S3Prefix", "ManifestFile"),
-            f"SplitType {split}": split not in ("None", "Line"),
-            "DataCaptureConfig of a transform job": request.get("DataCaptureConfig"),
-            "DataProcessing of a transform job": request.get("DataProcessing"),
-        }
-    )
-    if strategy == "SingleRecord" and split == "None" and source.get("CompressionType") == "Gzip":
-        raise ValidationException("BatchStrategy SingleRecord of compressed objects needs a SplitType")
+    check_transform(request)
     document = copy.deepcopy(without(request))
     document["TransformInput"].setdefault("SplitType", "None")
     document["TransformInput"].setdefault("CompressionType", "None")

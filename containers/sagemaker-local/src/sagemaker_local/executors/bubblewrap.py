@@ -12,12 +12,9 @@ from __future__ import annotations
 
 import shutil
 
-from sagemaker_local.executors.container import Container
+from sagemaker_local.executors.container import USER_ID, Container
 from sagemaker_local.executors.local import LocalExecutor
 from sagemaker_local.executors.root_view import FRESH, links, visible_directories
-
-USER_ID = "1000"
-"""Not 0: nginx and others, finding themselves root, chown files, which one mapped user cannot."""
 
 
 class BubblewrapExecutor(LocalExecutor):
@@ -32,7 +29,8 @@ class BubblewrapExecutor(LocalExecutor):
         if bwrap is None:
             raise FileNotFoundError("bwrap is not installed (Debian and Ubuntu: apt-get install bubblewrap)")
         command = [
-            bwrap, "--unshare-user", "--uid", USER_ID, "--gid", USER_ID, "--unshare-pid", "--unshare-ipc",
+            bwrap, "--unshare-user", "--uid", str(USER_ID), "--gid", str(USER_ID),
+            "--unshare-pid", "--unshare-ipc",
             "--unshare-uts", "--hostname", container.host_name, "--unshare-cgroup-try",
             "--die-with-parent", "--new-session", "--as-pid-1",
         ]  # fmt: skip

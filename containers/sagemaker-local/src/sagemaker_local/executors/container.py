@@ -28,6 +28,17 @@ DEFAULTS = {
 }
 
 
+USER_ID = 1000
+"""Who programs are. Not 0: nginx and others, when they are root, chown files; one mapped user cannot."""
+
+IDENTITY = {
+    "hosts": "127.0.0.1 localhost {host}\n::1 localhost\n",
+    "passwd": f"root:x:0:0:root:/root:/bin/sh\nsagemaker:x:{USER_ID}:{USER_ID}::/root:/bin/sh\n",
+    "group": f"root:x:0:\nsagemaker:x:{USER_ID}:\n",
+}
+"""Files below /etc of the program's own: its host name resolves and its user has a name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mount:
     """A host path and where the program sees it."""
@@ -67,6 +78,8 @@ def lay_out(program: Program, image: Image, scratch_root: Path) -> Container:
         (root / image.workdir.lstrip("/")).mkdir(parents=True)
         places.add(image.workdir)
     _refuse_system_places(image, places)
+    for name, text in IDENTITY.items():
+        (scratch / name).write_text(text.format(host=program.host_name))
     (scratch / "tmp").mkdir()
     (scratch / "tmp").chmod(0o1777)
     return Container(
@@ -80,6 +93,7 @@ def lay_out(program: Program, image: Image, scratch_root: Path) -> Container:
             Mount(scratch / "tmp", "/tmp", writable=True),  # noqa: S108 - the program's own
             *(Mount(root / place.lstrip("/"), place, writable=True) for place in topmost(places)),
             Mount(program.opt_ml, OPT_ML, writable=True),
+            *(Mount(scratch / name, f"/etc/{name}") for name in IDENTITY if Path("/etc", name).exists()),
         ),
         needed=_needed(image),
     )

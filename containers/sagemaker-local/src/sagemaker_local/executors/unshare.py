@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 from sagemaker_local.executors import namespace
-from sagemaker_local.executors.bubblewrap import USER_ID
-from sagemaker_local.executors.container import Container
+from sagemaker_local.executors.container import USER_ID, Container
 from sagemaker_local.executors.local import LocalExecutor
 from sagemaker_local.executors.process import BASE_PYTHON
 from sagemaker_local.executors.root_view import FRESH, links, visible_directories

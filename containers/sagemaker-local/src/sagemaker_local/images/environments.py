@@ -15,6 +15,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 from collections import deque
@@ -30,6 +31,8 @@ FORMAT = 1
 
 MARKER = "sagemaker-local.json"
 LAST_LINES = 5
+
+INCLUDE = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]\s*([^\s#]+)", re.MULTILINE)
 
 
 def cache_directory() -> Path:
@@ -164,10 +167,13 @@ async def _run(command: list[str], requirements: Path | None, log: LineSink) -> 
 
 
 def _read(requirements: Path) -> str:
+    """The text of a requirements file and of all that it includes."""
     try:
-        return requirements.read_text()
+        text = requirements.read_text()
     except OSError as error:
         raise ImageError(f"Requirements {requirements} cannot be read: {error}") from error
+    included = INCLUDE.findall(text)
+    return text + "".join(_read(requirements.parent / name) for name in included)
 
 
 def _complete(target: Path) -> Environment | None:

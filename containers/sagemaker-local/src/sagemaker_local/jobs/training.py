@@ -56,6 +56,7 @@ async def run_training_job(run: JobRun) -> None:
         # What the program left beside the model helps to see why; that it cannot be had must not hide why.
         with contextlib.suppress(JobFailed):
             await _upload_output_data(run, document)
+            await _upload_checkpoints(run, document)
         raise algorithm_error(run.failure_text("output/failure"), code)
     await _upload(run, document)
 
@@ -93,6 +94,10 @@ async def _upload(run: JobRun, document: dict[str, Any]) -> None:
     else:
         await upload_archive(run, run.opt_ml / "model", artefact)
     await _upload_output_data(run, document)
+    await _upload_checkpoints(run, document)
+
+
+async def _upload_checkpoints(run: JobRun, document: dict[str, Any]) -> None:
     if checkpoints := document.get("CheckpointConfig"):
         source = opt_ml.host_path(run.opt_ml, checkpoints.get("LocalPath", CHECKPOINTS))
         await upload_tree(run, source, Location.parse(checkpoints["S3Uri"]))

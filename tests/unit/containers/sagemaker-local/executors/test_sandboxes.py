@@ -302,3 +302,14 @@ async def test_an_isolated_program_talks_to_nobody_but_itself(harness, make_imag
         harness.lines.clear()
         assert await harness.run(uri, "train", str(unused_tcp_port)) == 0
         assert harness.lines == []
+
+
+async def test_the_host_name_resolves_and_the_user_has_a_name(harness, make_image):
+    if harness.executor.name == "base-directory":
+        pytest.skip("the fallback has the machine's own names")
+    uri = make_image("namer", {"train": program("""
+        import pwd, socket
+        print(socket.gethostbyname(socket.gethostname()), pwd.getpwuid(os.getuid()).pw_name)
+    """)})  # fmt: skip
+    assert await harness.run(uri, "train") == 0
+    assert harness.lines == ["127.0.0.1 sagemaker"]

@@ -88,3 +88,14 @@ def test_a_python_that_is_not_installed_gives_way_to_the_servers_and_says_so():
 def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.setenv("SAGEMAKER_LOCAL_CACHE", str(tmp_path))
     assert cache_directory() == tmp_path
+
+
+async def test_a_change_in_an_included_file_makes_another_environment(cache, tmp_path):
+    (tmp_path / "requirements.txt").write_text("-r base.txt\n")
+    (tmp_path / "base.txt").write_text("# one\n")
+    before = await cache.environment(tmp_path / "requirements.txt", None, print)
+    (tmp_path / "base.txt").write_text("# two\n")
+    assert await cache.environment(tmp_path / "requirements.txt", None, print) != before
+    (tmp_path / "base.txt").unlink()
+    with pytest.raises(ImageError, match=r"base\.txt cannot be read"):
+        await cache.environment(tmp_path / "requirements.txt", None, print)

@@ -51,7 +51,7 @@ async def test_copies_merge_into_one_place_and_keep_their_modes(images, make_ima
     (settings.containers_dir / "digits/src/__pycache__").mkdir()
     container = await laid_out(images, uri, settings)
     places = {mount.target: mount.source for mount in container.mounts}
-    assert set(places) == {"/tmp", "/opt/program", "/opt/ml"}
+    assert {place for place in places if not place.startswith("/etc/")} == {"/tmp", "/opt/program", "/opt/ml"}
     program = places["/opt/program"]
     assert sorted(path.name for path in program.iterdir()) == ["more.txt", "renamed", "texts", "train"]
     assert (program / "train").stat().st_mode & 0o777 == 0o755

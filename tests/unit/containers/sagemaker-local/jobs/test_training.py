@@ -1,9 +1,12 @@
 import gzip
 import io
 import json
+import re
 import tarfile
 
 import pytest
+
+from sagemaker_local.errors import ValidationException
 
 PROGRAM = (
     "#!/usr/bin/env python\nimport json, os, pathlib, signal, sys, time\nbase = pathlib.Path('/opt/ml')\n"
@@ -187,3 +190,30 @@ async def test_checkpoints_come_from_s3_and_go_back(jobs, make_image):
     await jobs.train("t1", uri, CheckpointConfig={"S3Uri": "s3://bucket/checkpoints/"})
     assert (await jobs.ended("training_job", "t1"))["TrainingJobStatus"] == "Completed"
     assert jobs.read("checkpoints/step") == b"8"
+
+
+async def test_checkpoints_of_a_failed_job_are_kept_for_the_next(jobs, make_image):
+    uri = image(make_image, "(base / 'checkpoints/step').write_text('3'); sys.exit(1)")
+    await jobs.train("t1", uri, CheckpointConfig={"S3Uri": "s3://bucket/checkpoints/"})
+    assert (await jobs.ended("training_job", "t1"))["TrainingJobStatus"] == "Failed"
+    assert jobs.read("checkpoints/step") == b"3"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"CheckpointConfig": {"S3Uri": "s3://bucket/c", "LocalPath": "/data"}}, "checkpoints in /data"),
+        ({"DebugHookConfig": {"S3OutputPath": "s3://bucket/d"}}, "DebugHookConfig of a training job"),
+        (
+            {"AlgorithmSpecification": {"TrainingImage": "i", "TrainingInputMode": "Pipe"}},
+            "TrainingInputMode Pipe",
+        ),
+        ({"AlgorithmSpecification": {"TrainingInputMode": "File"}}, "Exactly one of TrainingImage"),
+        ({"InputDataConfig": [channel("a", "s3://b/c"), channel("a", "s3://b/d")]}, "must be unique"),
+        ({"InputDataConfig": [channel("a", "s3://b/c", InputMode="Pipe")]}, "InputMode Pipe (channel 'a')"),
+    ],
+)
+async def test_what_cannot_be_done_is_refused_at_once(jobs, change, text):
+    with pytest.raises(ValidationException, match=re.escape(text)):
+        await jobs.train("t1", "image", **change)
+    assert jobs.store.list("training_job") == []

@@ -76,7 +76,5 @@ async def test_a_stop_ends_the_feeding_before_the_job_is_stopped(jobs, feed):
 
 
 async def test_a_model_that_is_not_there_is_refused_at_once(jobs, feed):
-    with pytest.raises(ValidationException, match='Could not find model "arn:.*model/nothing"'):
+    with pytest.raises(ValidationException, match=r'Could not find model "arn:.*model/nothing"'):
         await create(jobs, ModelName="nothing")
-    with pytest.raises(ValidationException, match="does not support DataProcessing"):
-        await create(jobs, DataProcessing={"InputFilter": "$"})
