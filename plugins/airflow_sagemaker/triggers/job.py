@@ -65,7 +65,9 @@ class JobTrigger(PollingTrigger):
 
     async def give_up(self) -> dict[str, Any] | None:
         if await self._stop():
-            return self.payload("timed_out", reason="it outlasted the time that the task gives it and has been stopped")
+            return self.payload(
+                "timed_out", reason="it outlasted the time that the task gives it and has been stopped"
+            )
         return None
 
     async def on_kill(self) -> None:
