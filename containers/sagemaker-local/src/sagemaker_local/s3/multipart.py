@@ -6,9 +6,8 @@ Limits: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,8 +21,6 @@ from sagemaker_local.s3.errors import (
     InvalidPart,
     InvalidPartOrder,
     InvalidRequest,
-    NoSuchBucket,
-    NoSuchUpload,
 )
 from sagemaker_local.s3.names import check_key
 from sagemaker_local.s3.records import (
@@ -31,16 +28,14 @@ from sagemaker_local.s3.records import (
     ObjectAttributes,
     ObjectInfo,
     PartInfo,
-    Segment,
     UploadInfo,
     WriteCondition,
     utc_now,
 )
+from sagemaker_local.s3.transactions import need_bucket, need_upload, replace_object
 
 PART_MINIMUM_BYTES = 5 * 1024 * 1024
 PART_NUMBER_MAXIMUM = 10_000
-
-ReplaceObject = Callable[[sqlite3.Connection, ObjectInfo, WriteCondition], tuple[Segment, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +116,7 @@ class MultipartUploads:
             _checksum_type(checksum_algorithm, checksum_type),
         )
         with self._database.writing() as connection:
-            if index.get_bucket(connection, bucket) is None:
-                raise NoSuchBucket(bucket)
+            need_bucket(connection, bucket)
             index.insert_upload(connection, upload)
         return upload
 
@@ -133,7 +127,7 @@ class MultipartUploads:
             NoSuchBucket, NoSuchUpload
         """
         with self._database.reading() as connection:
-            return _upload(connection, bucket, key, upload_id)
+            return need_upload(connection, bucket, key, upload_id)
 
     def under_way(self, bucket: str) -> list[UploadInfo]:
         """A bucket's uploads, by key and then by age.
@@ -142,8 +136,7 @@ class MultipartUploads:
             NoSuchBucket
         """
         with self._database.reading() as connection:
-            if index.get_bucket(connection, bucket) is None:
-                raise NoSuchBucket(bucket)
+            need_bucket(connection, bucket)
             return index.uploads(connection, bucket)
 
     def put_part(self, bucket: str, key: str, upload_id: str, number: int, blob: Blob) -> PartInfo:
@@ -155,7 +148,7 @@ class MultipartUploads:
         part = PartInfo(number, blob.segment, blob.md5, blob.checksums, utc_now())
         try:
             with self._database.writing() as connection:
-                _upload(connection, bucket, key, upload_id)
+                need_upload(connection, bucket, key, upload_id)
                 old = index.get_part(connection, upload_id, number)
                 index.put_part(connection, upload_id, part)
         except BaseException:
@@ -171,7 +164,7 @@ class MultipartUploads:
             NoSuchBucket, NoSuchUpload
         """
         with self._database.reading() as connection:
-            _upload(connection, bucket, key, upload_id)
+            need_upload(connection, bucket, key, upload_id)
             return index.parts(connection, upload_id, after, limit)
 
     def abort(self, bucket: str, key: str, upload_id: str) -> None:
@@ -181,14 +174,12 @@ class MultipartUploads:
             NoSuchBucket, NoSuchUpload
         """
         with self._database.writing() as connection:
-            _upload(connection, bucket, key, upload_id)
+            need_upload(connection, bucket, key, upload_id)
             parts = index.parts(connection, upload_id)
             index.delete_upload(connection, upload_id)
         self._blobs.delete(part.segment for part in parts)
 
-    def complete(
-        self, completion: Completion, condition: WriteCondition, replace_object: ReplaceObject
-    ) -> ObjectInfo:
+    def complete(self, completion: Completion, condition: WriteCondition) -> ObjectInfo:
         """Make the listed parts the object; parts that are not listed go.
 
         Again, for a client that did not hear the answer, it finds the object there and says the same.
@@ -199,7 +190,7 @@ class MultipartUploads:
                 there = index.get_object(connection, bucket, key)
                 if there is not None and there.etag == completion.etag:
                     return there
-            upload = _upload(connection, bucket, key, upload_id)
+            upload = need_upload(connection, bucket, key, upload_id)
             uploaded = {part.number: part for part in index.parts(connection, upload_id)}
             chosen = _choose(upload_id, uploaded, completion.parts)
             info = ObjectInfo(
@@ -240,15 +231,6 @@ def check_part_number(text: str) -> int:
             text,
         )
     return int(text)
-
-
-def _upload(connection: sqlite3.Connection, bucket: str, key: str, upload_id: str) -> UploadInfo:
-    upload = index.get_upload(connection, upload_id)
-    if upload is None or (upload.bucket, upload.key) != (bucket, key):
-        if index.get_bucket(connection, bucket) is None:
-            raise NoSuchBucket(bucket)
-        raise NoSuchUpload(upload_id)
-    return upload
 
 
 def _checksum_type(algorithm: str | None, asked: str | None) -> str:

@@ -10,7 +10,6 @@ import fcntl
 import io
 import os
 import shutil
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,8 +22,6 @@ from sagemaker_local.s3.checksums import FULL_OBJECT
 from sagemaker_local.s3.errors import (
     BucketAlreadyOwnedByYou,
     BucketNotEmpty,
-    NoSuchBucket,
-    NoSuchKey,
     PreconditionFailed,
 )
 from sagemaker_local.s3.listing import Page, list_page
@@ -41,6 +38,7 @@ from sagemaker_local.s3.records import (
     WriteCondition,
     utc_now,
 )
+from sagemaker_local.s3.transactions import need_bucket, need_object, replace_object
 
 DEFAULT_REGION = "us-east-1"
 ITERATION_PAGE = 1000
@@ -94,7 +92,7 @@ class ObjectStore:
             NoSuchBucket: it is not there.
         """
         with self._database.reading() as connection:
-            return _bucket(connection, name)
+            return need_bucket(connection, name)
 
     def bucket_exists(self, name: str) -> bool:
         """Whether a bucket is there."""
@@ -114,7 +112,7 @@ class ObjectStore:
         """
         orphans: list[Segment] = []
         with self._database.writing() as connection:
-            _bucket(connection, name)
+            need_bucket(connection, name)
             for upload in index.uploads(connection, name):
                 orphans += [part.segment for part in index.parts(connection, upload.upload_id)]
                 index.delete_upload(connection, upload.upload_id)
@@ -131,7 +129,7 @@ class ObjectStore:
             NoSuchBucket, NoSuchKey
         """
         with self._database.reading() as connection:
-            return _object(connection, bucket, key)
+            return need_object(connection, bucket, key)
 
     def open(self, bucket: str, key: str, start: int = 0, length: int | None = None) -> BinaryIO:
         """Open an object, or ``length`` bytes from ``start``, for reading; a later write does not disturb it.
@@ -186,7 +184,7 @@ class ObjectStore:
             NoSuchBucket
         """
         with self._database.reading() as connection:
-            _bucket(connection, bucket)
+            need_bucket(connection, bucket)
             return list_page(
                 connection, bucket, prefix=prefix, delimiter=delimiter, after=after, max_keys=max_keys
             )
@@ -322,7 +320,7 @@ class ObjectStore:
             NoSuchBucket, PreconditionFailed
         """
         with self._database.writing() as connection:
-            _bucket(connection, bucket)
+            need_bucket(connection, bucket)
             old = index.get_object(connection, bucket, key)
             if if_match is not None and old is not None and if_match not in ("*", old.etag):
                 raise PreconditionFailed("If-Match")
@@ -336,7 +334,7 @@ class ObjectStore:
             NoSuchBucket, NoSuchKey
         """
         with self._database.writing() as connection:
-            info = _object(connection, bucket, key)
+            info = need_object(connection, bucket, key)
             index.set_attributes(connection, info, replace(info.attributes, tags=dict(tags)))
 
     def complete_upload(
@@ -358,45 +356,13 @@ class ObjectStore:
             BadDigest
         """
         completion = Completion(bucket, key, upload_id, parts, size, claimed or {})
-        return self.uploads.complete(completion, condition, replace_object)
+        return self.uploads.complete(completion, condition)
 
     def _replace(self, info: ObjectInfo, condition: WriteCondition) -> ObjectInfo:
         with self._database.writing() as connection:
             old = replace_object(connection, info, condition)
         self._blobs.delete(old)
         return info
-
-
-def replace_object(
-    connection: sqlite3.Connection, info: ObjectInfo, condition: WriteCondition
-) -> tuple[Segment, ...]:
-    """Name a new object in the index if the condition holds; returns what nobody needs after the commit."""
-    _bucket(connection, info.bucket)
-    old = index.get_object(connection, info.bucket, info.key)
-    if condition.if_none_match and old is not None:
-        raise PreconditionFailed("If-None-Match")
-    if condition.if_match is not None:
-        if old is None:
-            raise NoSuchKey(info.key)
-        if condition.if_match not in ("*", old.etag):
-            raise PreconditionFailed("If-Match")
-    index.put_object(connection, info)
-    return old.segments if old else ()
-
-
-def _bucket(connection: sqlite3.Connection, name: str) -> BucketInfo:
-    bucket = index.get_bucket(connection, name)
-    if bucket is None:
-        raise NoSuchBucket(name)
-    return bucket
-
-
-def _object(connection: sqlite3.Connection, bucket: str, key: str) -> ObjectInfo:
-    info = index.get_object(connection, bucket, key)
-    if info is None:
-        _bucket(connection, bucket)
-        raise NoSuchKey(key)
-    return info
 
 
 def _hold(directory: Path) -> io.BufferedRandom:
