@@ -15,7 +15,10 @@ class RecordTooLarge(Exception):
     """One record (or the whole object, when it is not split) is more than a payload may hold."""
 
     def __init__(self, max_payload_bytes: int) -> None:
-        super().__init__(f"a record is larger than MaxPayloadInMB allows ({max_payload_bytes} bytes)")
+        super().__init__(
+            f"a record is larger than MaxPayloadInMB allows ({max_payload_bytes} bytes); "
+            "raise it or make records smaller"
+        )
 
 
 def payloads(

@@ -251,6 +251,7 @@ class _Feed:
             try:
                 answer = await self._try(server, body, sink)
             except ConnectionLost as error:
+                server.suspect()
                 reason = str(error)
             except TimeoutError:
                 reason = f"the container gave no answer within {self._wanted.timeout_s:g} seconds"

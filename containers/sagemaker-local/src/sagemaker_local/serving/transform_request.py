@@ -92,10 +92,6 @@ def check_transform(request: Mapping[str, Any]) -> None:
         )
     if source["DataSource"]["S3DataSource"]["S3DataType"] not in ("S3Prefix", "ManifestFile"):
         raise ValidationException("S3DataType of a transform job must be S3Prefix or ManifestFile.")
-    if request.get("BatchStrategy") == "MultiRecord" and split == "None":
-        raise ValidationException(
-            "BatchStrategy MultiRecord needs SplitType Line; an object that is not split is one record."
-        )
     megabytes = request.get("MaxPayloadInMB", MAX_PAYLOAD_DEFAULT_MB)
     if megabytes > MAX_PAYLOAD_MOST_MB:
         raise ValidationException(f"MaxPayloadInMB must not be greater than {MAX_PAYLOAD_MOST_MB}.")
