@@ -39,6 +39,8 @@ from sagemaker_local.store import NotFound, Record, Store
 LOG_GROUP = "/aws/sagemaker/TransformJobs"
 EXECUTION_PARAMETERS_TIMEOUT_S = 2.0
 RETRY_PAUSE_S = 0.5
+RESTART_WAIT_S = 60.0
+"""A container that died of a request gets so long to come back before the next attempt counts."""
 STREAM_PART_BYTES = 256 * 1024
 BODY_START_CHARACTERS = 300
 STOP_GRACE_S = 5.0
@@ -247,7 +249,7 @@ class _Feed:
         for attempt in range(self._wanted.retries + 1):
             if attempt:
                 await asyncio.sleep(RETRY_PAUSE_S)
-                await server.wait_ready(self._wanted.timeout_s)
+                await server.wait_ready(RESTART_WAIT_S)
             try:
                 answer = await self._try(server, body, sink)
             except ConnectionLost as error:

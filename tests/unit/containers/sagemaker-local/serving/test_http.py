@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -172,7 +172,7 @@ async def test_an_early_refusal_of_a_long_body_is_the_answer() -> None:
         await writer.drain()
         await reader.read()
 
-    def endless() -> object:
+    def endless() -> Iterator[bytes]:
         while True:
             yield b"x" * 65536
 
@@ -183,6 +183,6 @@ async def test_an_early_refusal_of_a_long_body_is_the_answer() -> None:
             "/invocations",
             body=endless(),
             timeout_s=10,
-            sink=answered.extend,  # type: ignore[arg-type]
+            sink=answered.extend,
         )
     assert (answer.status, bytes(answer.body), bytes(answered)) == (413, b"large", b"")
