@@ -32,6 +32,8 @@ class BaseDirectoryExecutor(LocalExecutor):
                 "bubblewrap, allow user namespaces, or create the job without it"
             )
         places = {mount.target: str(mount.source) for mount in container.mounts}
+        # These are the machine's own paths already, even where they lie below /tmp, which is a place as well.
+        places |= {str(path): str(path) for path in container.needed}
         pattern = re.compile(
             # A path starts at the text's start or after a separator, and a place ends where its name does.
             r"(?<![\w./\-])("
