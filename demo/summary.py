@@ -89,8 +89,8 @@ def show(console: Console, content: dict[str, Any], stack: Stack, home: Path) ->
     table.add_column(overflow="fold")
     table.add_row(
         "Model",
-        f"accuracy {content['accuracy']:.4f} on three days it never saw; "
-        f"always guessing the commonest digit: {content['baseline_accuracy']:.4f}",
+        f"accuracy {content['accuracy']:.4f} on three days that it never saw; "
+        f"the baseline (nearest centroid): {content['baseline_accuracy']:.4f}",
     )
     table.add_row("", escape(content["model_package_arn"]))
     table.add_row(

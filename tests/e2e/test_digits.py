@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
+import subprocess
 from datetime import date, timedelta
 
 import numpy as np
 import pytest
 
-from demo import aws, land
+from demo import aws, land, summary
 from demo.chain import NIGHTLY, Chain
 from demo.progress import Progress, Stage
 from demo.runs import RunRecord, require_success
@@ -65,6 +68,16 @@ def test_endpoint_answers_as_the_model_in_this_process(house: House, digits: Bui
             EndpointName=digits.endpoint["endpoint_name"], ContentType="text/csv", Body=body.encode()
         )
         _assert_rows(digits, str(day), answer["Body"].read())
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_curl_line_of_the_summary_works(house: House, digits: Built) -> None:
+    url = summary.endpoint_url(house.stack.sagemaker_url, digits.endpoint["endpoint_name"])
+    command = shlex.split(summary.curl_line(url))
+    done = subprocess.run(
+        [*command, "--silent", "--noproxy", "*"], capture_output=True, text=True, timeout=30
+    )
+    assert done.stdout.startswith("0,"), done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
