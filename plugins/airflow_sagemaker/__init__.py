@@ -14,7 +14,7 @@ Give the DAG the macros of :mod:`airflow_sagemaker.names` once, then every prefi
             job=TrainingJob(
                 image="digits",                                    # -> <image_registry>/digits:latest
                 hyperparameters={"C": "{{ params.C }}"},
-                channels={"train": Channel(source="digits/builds/{{ run_key(run_id) }}/prepared/train/")},
+                channels={"train": Channel(source="digits/builds/{{ run_key(run_id) }}/train/")},
                 output="digits/builds/{{ run_key(run_id) }}/training/",   # -> s3://<bucket>/digits/...
             ),
         )
@@ -27,8 +27,8 @@ Give the DAG the macros of :mod:`airflow_sagemaker.names` once, then every prefi
   against the connection's image registry.
 * Results of earlier tasks are small XComs:
   ``"{{ ti.xcom_pull(task_ids='train')['model_uri'] }}"``.
-* Job names are made by the operator from dag, run, task and map index (:func:`airflow_sagemaker.names.job_name`);
-  a DAG never gives one.
+* Job names are made by the operator from dag, run, task and map index
+  (:func:`airflow_sagemaker.names.job_name`); a DAG never gives one.
 
 The connection (``aws_sagemaker`` unless told otherwise, type ``aws``) holds, beside what the Amazon
 provider knows, one object under the extra key ``sagemaker``: ``bucket``, ``role_arn``, and optionally

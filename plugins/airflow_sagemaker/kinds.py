@@ -49,13 +49,16 @@ class JobKind:
 
     @property
     def name_field(self) -> str:
+        """Field of the name, in requests and answers."""
         return f"{self.title}Name"
 
     @property
     def arn_field(self) -> str:
+        """Field of the ARN in answers."""
         return f"{self.title}Arn"
 
     def status(self, described: Mapping[str, Any]) -> str:
+        """The job's status as AWS writes it."""
         return str(described[f"{self.title}Status"])
 
     def end(self, described: Mapping[str, Any]) -> End | None:

@@ -34,10 +34,12 @@ def partition_of(region: str) -> str:
 
 
 def console(region: str) -> str:
+    """The AWS console of a region."""
     return CONSOLES[partition_of(region)].format(region=region)
 
 
 def job_url(region: str, console_path: str, name: str) -> str:
+    """A job in the SageMaker console."""
     return f"{console(region)}/sagemaker/home?region={region}#/{console_path}/{name}"
 
 

@@ -31,6 +31,7 @@ class TaskIdentity:
 
     @property
     def digest(self) -> str:
+        """The task instance as a short hash."""
         return digest(self.dag_id, self.run_id, self.task_id, str(self.map_index))
 
 

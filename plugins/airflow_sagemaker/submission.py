@@ -49,17 +49,21 @@ class JobApi(Protocol):
 class StateStore(Protocol):
     """The part of Airflow's task state store in use here."""
 
-    def get(self, key: str) -> Any: ...
+    def get(self, key: str) -> Any:
+        """The value kept under a key, or None."""
 
-    def set(self, key: str, value: Any) -> None: ...
+    def set(self, key: str, value: Any) -> None:
+        """Keep a value under a key."""
 
 
 class Log(Protocol):
     """The part of a logger in use here; Airflow's own is no ``logging.Logger``."""
 
-    def info(self, event: str, *args: Any) -> None: ...
+    def info(self, event: str, *args: Any) -> None:
+        """Say what is done."""
 
-    def warning(self, event: str, *args: Any) -> None: ...
+    def warning(self, event: str, *args: Any) -> None:
+        """Say what a person may want to look at."""
 
 
 class State(Enum):
@@ -92,6 +96,7 @@ ACTIONS: Mapping[tuple[State, bool], Action] = {
 
 
 def state_of(kind: JobKind, described: Mapping[str, Any]) -> State:
+    """What became of a described job."""
     if kind.end(described) is End.COMPLETED:
         return State.COMPLETED
     return State.ALIVE if kind.is_alive(described) else State.DEAD
@@ -162,6 +167,7 @@ class Submission:
         )
 
     def name(self, attempt: int) -> str:
+        """The name of an attempt's job."""
         task = self.identity
         return job_name(task.dag_id, task.run_id, task.task_id, task.map_index, attempt)
 

@@ -23,6 +23,7 @@ class EndpointHook:
 
     @property
     def thing(self) -> str:
+        """As errors and log lines name it."""
         return f"Endpoint {self.endpoint_name!r}"
 
     @property
@@ -30,6 +31,7 @@ class EndpointHook:
         return self.sagemaker.client("sagemaker")
 
     def describe(self) -> JsonObject | None:
+        """The endpoint, or None if there is none."""
         try:
             described: JsonObject = self._client.describe_endpoint(EndpointName=self.endpoint_name)
         except ClientError as error:
@@ -48,11 +50,13 @@ class EndpointHook:
         JobHook(self.sagemaker).create_resource("Endpoint", "EndpointName", request)
 
     def update(self, config_name: str) -> None:
+        """Begin to replace what the endpoint serves; it goes on answering meanwhile."""
         # The SDK's Endpoint.update() of 3.27 sends the config that the endpoint has, hence the client.
         with translated(self.thing):
             self._client.update_endpoint(EndpointName=self.endpoint_name, EndpointConfigName=config_name)
 
     def delete(self) -> None:
+        """Begin to delete the endpoint; one that is not there is no error."""
         try:
             self._client.delete_endpoint(EndpointName=self.endpoint_name)
         except ClientError as error:

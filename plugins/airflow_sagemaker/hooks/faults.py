@@ -12,11 +12,13 @@ from contextlib import contextmanager
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionError as BotocoreConnectionError,
     HTTPClientError,
     NoCredentialsError,
     NoRegionError,
     ParamValidationError,
+)
+from botocore.exceptions import (
+    ConnectionError as BotocoreConnectionError,
 )
 
 from airflow_sagemaker.errors import (
@@ -82,15 +84,17 @@ REMEDIES: Mapping[type[SageMakerError], str] = {
     QuotaExceededError: "Wait for other jobs to end, or ask AWS for a higher quota",
     CapacityError: "Try again later, or choose another instance type or zone",
     UnreachableError: "Check that the endpoint of the connection is up; the next try finds its job again",
-    RequestRejectedError: "Correct the spec of the task; another try with the same spec meets the same answer",
+    RequestRejectedError: "Correct the spec of the task; another try with the same spec will not do",
 }
 
 
 def code_of(error: ClientError) -> str:
+    """AWS's code of an error, such as ``ResourceInUse``."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def message_of(error: ClientError) -> str:
+    """AWS's text of an error."""
     return str(error.response.get("Error", {}).get("Message", ""))
 
 

@@ -34,6 +34,7 @@ class JobHook:
             raise RequestRejectedError(operation, report.generate_report(), "Correct the spec of the task")
 
     def create(self, kind: JobKind, request: Mapping[str, Any]) -> None:
+        """Create a job; :class:`NameTakenError` where the name is in use."""
         self.create_resource(kind.title, kind.name_field, request)
 
     def create_resource(self, resource: str, name_field: str, request: Mapping[str, Any]) -> None:
@@ -50,6 +51,7 @@ class JobHook:
             raise as_sagemaker_error(error, thing) from error
 
     def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
+        """The job, or None if there is none."""
         call = getattr(self._client, f"describe_{kind.operation}")
         try:
             described: dict[str, Any] = call(**{kind.name_field: name})
@@ -62,11 +64,13 @@ class JobHook:
         return described
 
     def tags(self, arn: str) -> dict[str, str]:
+        """The tags of a resource."""
         with translated(f"Tags of {arn}"):
             pages = self._client.get_paginator("list_tags").paginate(ResourceArn=arn)
             return {tag["Key"]: tag["Value"] for page in pages for tag in page.get("Tags", [])}
 
     def stop(self, kind: JobKind, name: str) -> None:
+        """Stop a job; one that has ended, or is not there, is left as it is."""
         try:
             getattr(self._client, f"stop_{kind.operation}")(**{kind.name_field: name})
         except ClientError as error:

@@ -31,6 +31,7 @@ class ObjectStorageHook:
         return self.sagemaker.client("s3")
 
     def uri(self, location: str) -> str:
+        """The full URI of a location."""
         return self.sagemaker.s3_uri(location)
 
     def split(self, location: str) -> tuple[str, str]:
@@ -39,6 +40,7 @@ class ObjectStorageHook:
         return bucket, key
 
     def exists(self, location: str) -> bool:
+        """Whether there is such an object."""
         bucket, key = self.split(location)
         try:
             self._client.head_object(Bucket=bucket, Key=key)
@@ -64,9 +66,11 @@ class ObjectStorageHook:
         return body
 
     def read_text(self, location: str) -> str:
+        """The whole object as text."""
         return self.read_bytes(location).decode()
 
     def read_json(self, location: str) -> Any:
+        """The whole object as JSON."""
         return json.loads(self.read_bytes(location))
 
     def write_bytes(
@@ -86,6 +90,7 @@ class ObjectStorageHook:
         return self.uri(location)
 
     def write_text(self, location: str, text: str, *, content_type: str = "text/plain") -> str:
+        """Put a text; gives its URI."""
         return self.write_bytes(location, text.encode(), content_type=content_type)
 
     def write_json(self, location: str, value: Any) -> str:
@@ -102,6 +107,7 @@ class ObjectStorageHook:
                     yield f"s3://{bucket}/{found['Key']}"
 
     def list_uris(self, prefix: str) -> list[str]:
+        """All URIs under a prefix, in the order of their keys."""
         return [*self.iter_uris(prefix)]
 
     def copy(self, source: str, destination: str) -> str:

@@ -49,6 +49,7 @@ class RegistryHook:
         return {"model_package_arn": arn, "version": described["ModelPackageVersion"]}
 
     def set_approval(self, arn: str, status: str, note: str) -> None:
+        """Say whether a version may be used, and why."""
         request: JsonObject = {"ModelPackageArn": arn, "ModelApprovalStatus": status}
         if note:
             request["ApprovalDescription"] = note

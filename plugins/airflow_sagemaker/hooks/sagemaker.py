@@ -54,6 +54,7 @@ class EndpointSession(boto3.Session):
         self._hook = hook
 
     def client(self, service_name: Any, region_name: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
+        """A client of the connection, whatever the caller knows of endpoints."""
         kwargs.setdefault("endpoint_url", self._hook.endpoint_url(service_name))
         kwargs.setdefault("verify", self._hook.verify)
         kwargs["config"] = self._hook.client_config.merge(kwargs.get("config") or Config())
@@ -76,6 +77,7 @@ class SageMakerHook(AwsGenericHook[Any]):
 
     @cached_property
     def settings(self) -> ConnectionSettings:
+        """What the connection says about SageMaker."""
         extra = self.conn_config.extra_config
         try:
             return ConnectionSettings.model_validate(extra.get(EXTRA_KEY, {}))
@@ -99,10 +101,12 @@ class SageMakerHook(AwsGenericHook[Any]):
 
     @property
     def bucket(self) -> str:
+        """The bucket of relative locations."""
         return self.settings.bucket
 
     @property
     def role_arn(self) -> str:
+        """The role that jobs run under."""
         return self.settings.role_arn
 
     def image_uri(self, image: str) -> str:

@@ -28,7 +28,7 @@ def prepare_environment(region: str) -> None:
 
 
 def to_arguments(request: Any, shape: Shape) -> Any:
-    """A request in the API's words as the SDK's arguments: its field names are snake case, keys of maps stay."""
+    """A request in the API's words as the SDK's arguments: snake case, but for the keys of maps."""
     from sagemaker.core.utils.utils import pascal_to_snake
 
     if isinstance(shape, StructureShape):

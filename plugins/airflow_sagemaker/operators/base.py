@@ -39,6 +39,7 @@ class SageMakerOperator(BaseOperator):
 
     @cached_property
     def hook(self) -> SageMakerHook:
+        """The connection, once for the task."""
         # Imported here: boto3 costs a third of a second in every process that parses the DAG.
         from airflow_sagemaker.hooks.sagemaker import SageMakerHook
 
@@ -46,6 +47,7 @@ class SageMakerOperator(BaseOperator):
 
     @cached_property
     def storage(self) -> ObjectStorageHook:
+        """Objects in S3 by the same connection."""
         from airflow_sagemaker.hooks.object_storage import ObjectStorageHook
 
         return ObjectStorageHook(sagemaker=self.hook)

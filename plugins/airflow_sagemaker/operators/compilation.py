@@ -16,4 +16,5 @@ class CompilationJobOperator(JobOperator[CompilationJob]):
     output_field = "output"
 
     def request(self, spec: CompilationJob) -> JsonObject:
+        """The body of CreateCompilationJob."""
         return spec.to_request(self.hook)

@@ -45,6 +45,7 @@ class EndpointRolloutOperator(EndpointOperator):
         )
 
     def execute(self, context: Context) -> Any:
+        """Make model and config, then take the step that the endpoint's state calls for."""
         from airflow_sagemaker.hooks.models import ModelHook
 
         rollout = EndpointRollout.model_validate(self.endpoint)
@@ -60,6 +61,7 @@ class EndpointRolloutOperator(EndpointOperator):
         return self.bring(context, wanted, rollout.max_rollout_s)
 
     def tags(self) -> Mapping[str, str]:
+        """The tags of the spec, for an endpoint that is new."""
         tags: Mapping[str, str] = self.endpoint.get("tags", {})
         return tags
 
@@ -92,6 +94,7 @@ class RevertEndpointOperator(EndpointOperator):
         self.endpoint_config_name = endpoint_config_name
 
     def execute(self, context: Context) -> Any:
+        """Update the endpoint to the earlier config."""
         if self.endpoint_config_name in ("", "None"):
             raise AirflowSkipException(
                 f"Endpoint {self.endpoint_name!r} served nothing before: nothing to revert to"
@@ -150,9 +153,11 @@ class InvokeEndpointOperator(SageMakerOperator):
 
     @property
     def thing(self) -> str:
+        """As errors and log lines name it."""
         return f"Endpoint {self.endpoint_name!r}"
 
     def execute(self, context: Context) -> JsonObject:
+        """Send the rows, check the answers."""
         from airflow_sagemaker.hooks.endpoints import EndpointHook
 
         rows = self._rows()

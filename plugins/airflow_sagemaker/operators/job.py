@@ -72,6 +72,7 @@ class JobOperator(SageMakerOperator, Generic[JobSpec]):
         raise NotImplementedError
 
     def max_runtime_s(self, spec: JobSpec) -> int:
+        """How long the job itself may run."""
         return int(getattr(spec, "max_runtime_s"))  # noqa: B009  # every job spec has it; Spec does not
 
     def rendered(self) -> JobSpec:
@@ -80,9 +81,11 @@ class JobOperator(SageMakerOperator, Generic[JobSpec]):
 
     @property
     def thing(self) -> str:
+        """As errors and log lines name it."""
         return f"{self.kind.noun.capitalize()} {self._job_name!r}"
 
     def execute(self, context: Context) -> Any:
+        """Make sure that the job exists, then wait for it in the triggerer."""
         from airflow_sagemaker.hooks.jobs import JobHook
 
         spec = self.rendered()
@@ -108,6 +111,7 @@ class JobOperator(SageMakerOperator, Generic[JobSpec]):
         )
 
     def trigger(self, name: str, deadline_s: float) -> JobTrigger:
+        """What waits."""
         from airflow_sagemaker.triggers.job import JobTrigger
 
         return JobTrigger(

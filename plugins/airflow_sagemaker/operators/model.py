@@ -30,6 +30,7 @@ class RegisterModelOperator(SageMakerOperator):
         self.model = model.model_dump(mode="json") if isinstance(model, ModelPackage) else model
 
     def execute(self, context: Context) -> JsonObject:
+        """Register the version, or find the one of an earlier try."""
         from airflow_sagemaker.hooks.registry import RegistryHook
 
         spec = ModelPackage.model_validate(self.model)
@@ -64,6 +65,7 @@ class ApproveModelOperator(SageMakerOperator):
         self.note = note
 
     def execute(self, context: Context) -> JsonObject:
+        """Set the approval and tell the outlets."""
         from airflow_sagemaker.hooks.registry import RegistryHook
 
         RegistryHook(self.hook).set_approval(self.model_package_arn, self.status, self.note)

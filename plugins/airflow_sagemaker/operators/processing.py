@@ -15,8 +15,10 @@ class ProcessingJobOperator(JobOperator[ProcessingJob]):
     spec_class = ProcessingJob
 
     def request(self, spec: ProcessingJob) -> JsonObject:
+        """The body of CreateProcessingJob."""
         return spec.to_request(self.hook)
 
     def output_location(self) -> str | None:
+        """Where the first output goes."""
         outputs = self.rendered().outputs
         return outputs[0].destination if outputs else None

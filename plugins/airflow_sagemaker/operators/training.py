@@ -16,4 +16,5 @@ class TrainingJobOperator(JobOperator[TrainingJob]):
     output_field = "output"
 
     def request(self, spec: TrainingJob) -> JsonObject:
+        """The body of CreateTrainingJob."""
         return spec.to_request(self.hook)

@@ -27,6 +27,7 @@ class BatchTransformOperator(JobOperator[TransformJob]):
         super().__init__(job=transform, **kwargs)
 
     def request(self, spec: TransformJob) -> JsonObject:
+        """The body of CreateTransformJob, its model made on the way."""
         from airflow_sagemaker.hooks.models import ModelHook
 
         model = PackagedModel(model_package_arn=spec.model_package_arn)

@@ -55,4 +55,5 @@ def text_of(value: str | int | float | bool) -> str:
 
 
 def text_map(values: Mapping[str, str | int | float | bool]) -> dict[str, str]:
+    """All values as containers read them."""
     return {key: text_of(value) for key, value in values.items()}

@@ -54,20 +54,25 @@ class EndpointTrigger(PollingTrigger):
 
     @property
     def thing(self) -> str:
+        """As errors and log lines name it."""
         return f"Endpoint {self.endpoint_name!r}"
 
     @property
     def log_place(self) -> LogPlace:
+        """Every stream of the endpoint's own group, from the rollout on."""
         return LogPlace(f"/aws/sagemaker/Endpoints/{self.endpoint_name}", since_ms=self.since_ms)
 
     async def describe(self, client: Any) -> dict[str, Any]:
+        """Ask for the endpoint."""
         described: dict[str, Any] = await client.describe_endpoint(EndpointName=self.endpoint_name)
         return described
 
     def progress(self, described: Mapping[str, Any]) -> str:
+        """Its status and the config it serves."""
         return f"{described['EndpointStatus']} with {described.get('EndpointConfigName', 'no config yet')}"
 
     def judge(self, described: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """Whether it is at rest, and with what."""
         if described is None:
             return self.payload("settled", status="missing", reason="it does not exist")
         status, config = str(described["EndpointStatus"]), described.get("EndpointConfigName")
@@ -79,6 +84,7 @@ class EndpointTrigger(PollingTrigger):
         return self.payload("settled", status=status, config=config, reason=described.get("FailureReason"))
 
     async def give_up(self) -> dict[str, Any] | None:
+        """Nothing can be stopped; say that time is up."""
         return self.payload("timed_out", reason=f"it did not get there within {self.limit_s} s")
 
     def payload(self, end: str, **more: Any) -> dict[str, Any]:

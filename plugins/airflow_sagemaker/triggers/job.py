@@ -36,22 +36,27 @@ class JobTrigger(PollingTrigger):
 
     @property
     def thing(self) -> str:
+        """As errors and log lines name it."""
         return f"{self._kind.noun.capitalize()} {self.job_name!r}"
 
     @property
     def log_place(self) -> LogPlace:
+        """The job's streams in the group of its kind."""
         return LogPlace(self._kind.log_group, prefix=f"{self.job_name}/")
 
     async def describe(self, client: Any) -> dict[str, Any]:
+        """Ask for the job."""
         call = getattr(client, f"describe_{self._kind.operation}")
         described: dict[str, Any] = await call(**{self._kind.name_field: self.job_name})
         return described
 
     def progress(self, described: Mapping[str, Any]) -> str:
+        """Its status; a training job's secondary status says more."""
         status, secondary = self._kind.status(described), described.get("SecondaryStatus")
         return f"{status} ({secondary})" if secondary and secondary != status else status
 
     def judge(self, described: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """Whether the job has ended, and how."""
         if described is None:
             return self.payload("vanished", reason="AWS does not know it any more")
         end = self._kind.end(described)
@@ -64,6 +69,7 @@ class JobTrigger(PollingTrigger):
         return self.payload(end.value, reason=self._kind.reason(described))
 
     async def give_up(self) -> dict[str, Any] | None:
+        """Stop the job; go on waiting where AWS cannot be told now."""
         if await self._stop():
             return self.payload(
                 "timed_out", reason="it outlasted the time that the task gives it and has been stopped"

@@ -30,12 +30,14 @@ class LogPlace:
     since_ms: int | None = None
 
     def streams_request(self) -> dict[str, Any]:
+        """The arguments of DescribeLogStreams."""
         request: dict[str, Any] = {"logGroupName": self.group}
         if self.prefix:
             request["logStreamNamePrefix"] = self.prefix
         return request
 
     def events_request(self, stream: str) -> dict[str, Any]:
+        """The arguments of the first GetLogEvents of a stream."""
         request: dict[str, Any] = {
             "logGroupName": self.group,
             "logStreamName": stream,

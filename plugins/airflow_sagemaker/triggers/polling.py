@@ -72,6 +72,7 @@ class PollingTrigger(BaseTrigger):
         self.push_results = push_results
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The trigger as data."""
         path = f"{type(self).__module__}.{type(self).__qualname__}"
         return path, {name: getattr(self, name) for name in self.fields}
 
@@ -106,6 +107,7 @@ class PollingTrigger(BaseTrigger):
         """An event's payload: how the wait ended, and what the worker needs to know with it."""
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look until the wait has ended."""
         backoff = Backoff(self.poll_interval_s)
         before = ""
         async with AsyncExitStack() as stack:

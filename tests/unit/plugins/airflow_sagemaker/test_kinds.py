@@ -7,7 +7,7 @@ import pytest
 
 from airflow_sagemaker.kinds import ENDS, KINDS, STOPPING, TRAINING, End, JobKind, results_of
 
-SERVICE = botocore.session.get_session().get_service_model("sagemaker")
+SERVICE: Any = botocore.session.get_session().get_service_model("sagemaker")
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import botocore.session
 import pytest
 
 from airflow_sagemaker.rollout import STEPS, UNSETTLED, Step, is_settled, next_step, served_config
 
-STATUSES = botocore.session.get_session().get_service_model("sagemaker").shape_for("EndpointStatus").enum
+SERVICE: Any = botocore.session.get_session().get_service_model("sagemaker")
+STATUSES = SERVICE.shape_for("EndpointStatus").enum
 
 
 def endpoint(status: str, config: str = "asked") -> dict[str, str]:

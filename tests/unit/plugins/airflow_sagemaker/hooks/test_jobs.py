@@ -44,7 +44,8 @@ def test_a_name_in_use_is_an_answer(jobs: JobHook) -> None:
             "ResponseMetadata": {"HTTPStatusCode": 400},
         }
 
-    jobs.sagemaker.session.events.register("before-call.sagemaker.CreateTrainingJob", refuse)
+    answer: Any = refuse
+    jobs.sagemaker.session.events.register("before-call.sagemaker.CreateTrainingJob", answer)
     with pytest.raises(NameTakenError, match="TrainingJob 'job'"):
         jobs.create(TRAINING, training(jobs))
 

@@ -95,7 +95,8 @@ def test_the_sdk_sends_the_request_as_it_was_asked(hook: SageMakerHook, resource
         seen.append((model.name, params["url"], json.loads(params["body"])))
         return Refused(), {"Error": {"Code": "Refused"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
 
-    hook.session.events.register("before-call", refuse)
+    answer: Any = refuse
+    hook.session.events.register("before-call", answer)
     request = {f"{resource}Name": "name", **requests_of(hook)[resource], "Tags": TAGS}
     with pytest.raises(ClientError, match="Refused"):
         sdk.create(hook, resource, request)

@@ -67,7 +67,7 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def rollout() -> EndpointRolloutOperator:
-    with DAG("d"):
+    with DAG("d", schedule=None):
         return EndpointRolloutOperator(
             task_id="t", endpoint=EndpointRollout(endpoint_name="e", model_package_arn=ARN, max_rollout_s=60)
         )
@@ -180,7 +180,7 @@ def test_success_and_timeout(rollout: EndpointRolloutOperator) -> None:
 
 @pytest.mark.parametrize("nothing", ["", "None"])
 def test_with_nothing_to_go_back_to_a_revert_is_skipped(endpoint: Endpoint, nothing: str) -> None:
-    with DAG("d"):
+    with DAG("d", schedule=None):
         revert = RevertEndpointOperator(task_id="t", endpoint_name="e", endpoint_config_name=nothing)
     with pytest.raises(AirflowSkipException, match="'e' served nothing before"):
         revert.execute(context())
@@ -188,7 +188,7 @@ def test_with_nothing_to_go_back_to_a_revert_is_skipped(endpoint: Endpoint, noth
 
 def test_a_revert_is_an_update_to_the_earlier_config(endpoint: Endpoint) -> None:
     endpoint.is_("InService", "broken")
-    with DAG("d"):
+    with DAG("d", schedule=None):
         revert = RevertEndpointOperator(task_id="t", endpoint_name="e", endpoint_config_name="earlier")
     with pytest.raises(TaskDeferred):
         revert.execute(context())
@@ -209,7 +209,7 @@ class TestTheSmokeTest:
         return sent
 
     def smoke(self, **arguments: Any) -> Any:
-        with DAG("d"):
+        with DAG("d", schedule=None):
             return InvokeEndpointOperator(task_id="t", endpoint_name="e", **arguments).execute(context())
 
     def test_rows_go_without_header_and_label(self, sent: list[bytes]) -> None:

@@ -80,7 +80,7 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def operator(**arguments: Any) -> TrainingJobOperator:
-    with DAG("digits__model_build", user_defined_macros=TEMPLATE_MACROS):
+    with DAG("digits__model_build", schedule=None, user_defined_macros=TEMPLATE_MACROS):
         return TrainingJobOperator(task_id="train", **{"job": JOB, **arguments})
 
 
@@ -247,14 +247,15 @@ def test_a_mapped_task_is_a_task_of_its_own() -> None:
 def test_links_lead_to_the_console(jobs: Jobs) -> None:
     task = operator()
     deferred(task, context(task))
-    job, logs, output = (link.get_link(task, ti_key=SimpleNamespace()) for link in task.operator_extra_links)
+    ti_key: Any = None
+    job, logs, output = (link.get_link(task, ti_key=ti_key) for link in task.operator_extra_links)
     assert jobs.created[0]["TrainingJobName"] in job
     assert jobs.created[0]["TrainingJobName"] in logs
     assert f"prefix=builds/{run_key(RUN_ID)}/" in output
 
 
 def test_a_job_without_outputs_has_no_output_link(jobs: Jobs) -> None:
-    with DAG("d"):
+    with DAG("d", schedule=None):
         bare = ProcessingJobOperator(task_id="t", job=ProcessingJob(image="p"))
         wanted = ProcessingOutput(name="o", path="/opt/ml/processing/output", destination="o/")
         full = ProcessingJobOperator(task_id="u", job=ProcessingJob(image="p", outputs=(wanted,)))

@@ -86,7 +86,7 @@ REQUESTS: Mapping[str, JsonObject] = {
 
 @pytest.mark.parametrize("operation", REQUESTS)
 def test_aws_own_model_accepts_every_request(operation: str) -> None:
-    service = botocore.session.get_session().get_service_model("sagemaker")
+    service: Any = botocore.session.get_session().get_service_model("sagemaker")
     report = ParamValidator().validate(REQUESTS[operation], service.operation_model(operation).input_shape)
     assert not report.has_errors(), report.generate_report()
 

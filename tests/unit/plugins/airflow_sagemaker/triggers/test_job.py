@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -69,7 +69,7 @@ Start = Callable[..., tuple[JobTrigger, Aws]]
 
 
 @pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+def start(monkeypatch: pytest.MonkeyPatch) -> Start:
     def make(*answers: dict[str, Any] | Exception, **fields: Any) -> tuple[JobTrigger, Aws]:
         aws = Aws(*answers)
 
@@ -90,7 +90,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         }
         return JobTrigger(**given), aws
 
-    yield make
+    return make
 
 
 async def events(trigger: JobTrigger) -> list[Any]:
