@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.validate import ParamValidator
+from pydantic import ValidationError
 
 from airflow_sagemaker.errors import RequestRejectedError
 from airflow_sagemaker.hooks import sdk
@@ -49,6 +50,10 @@ class JobHook:
             raise as_sagemaker_error(error, thing) from error
         except BotoCoreError as error:
             raise as_sagemaker_error(error, thing) from error
+        except ValidationError as error:
+            raise RequestRejectedError(
+                thing, f"the SDK refuses the request: {error}", "Correct the spec of the task"
+            ) from error
 
     def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
         """The job, or None if there is none."""

@@ -37,6 +37,9 @@ The read timeout exceeds InvokeEndpoint's own limit of 60 s.
 """
 
 
+FIRST_ERROR_STATUS = 300
+
+
 class EndpointSession(boto3.Session):
     """A session whose clients all go where the Airflow connection says.
 
@@ -52,13 +55,21 @@ class EndpointSession(boto3.Session):
         own._credentials = credentials  # type: ignore[attr-defined]
         super().__init__(botocore_session=own, region_name=hook.region)
         self._hook = hook
+        self.accepted: set[str] = set()
+        """Operations that clients of this session were answered without an error."""
 
     def client(self, service_name: Any, region_name: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
         """A client of the connection, whatever the caller knows of endpoints."""
         kwargs.setdefault("endpoint_url", self._hook.endpoint_url(service_name))
         kwargs.setdefault("verify", self._hook.verify)
         kwargs["config"] = self._hook.client_config.merge(kwargs.get("config") or Config())
-        return super().client(service_name, region_name=region_name, **kwargs)
+        client = super().client(service_name, region_name=region_name, **kwargs)
+        client.meta.events.register("after-call", self._note)
+        return client
+
+    def _note(self, http_response: Any, model: Any, **_: Any) -> None:
+        if http_response.status_code < FIRST_ERROR_STATUS:
+            self.accepted.add(model.name)
 
 
 class SageMakerHook(AwsGenericHook[Any]):

@@ -7,15 +7,21 @@ ignores the session; so it creates here, and everything else asks the client.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.model import ListShape, MapShape, Shape, StructureShape
+
+from pydantic import ValidationError
 
 if TYPE_CHECKING:
     from airflow_sagemaker.hooks.sagemaker import SageMakerHook
+
+log = logging.getLogger(__name__)
 
 SDK_CONFIG = Path(__file__).with_name("sdk_config.yaml")
 
@@ -42,11 +48,22 @@ def to_arguments(request: Any, shape: Shape) -> Any:
     return request
 
 
-def create(hook: SageMakerHook, resource: str, request: Mapping[str, Any]) -> Any:
-    """Create a resource (``TrainingJob``, ``Model``, …) from a request in the API's words."""
+def create(hook: SageMakerHook, resource: str, request: Mapping[str, Any]) -> None:
+    """Create a resource (``TrainingJob``, ``Model``, …) from a request in the API's words.
+
+    The SDK describes what it has created, and fails when that fails; the thing is there nevertheless, and
+    paid for: what AWS accepted counts as created.
+    """
     prepare_environment(hook.region)
     from sagemaker.core import resources
 
-    shape = hook.client("sagemaker").meta.service_model.operation_model(f"Create{resource}").input_shape
+    operation = f"Create{resource}"
+    shape = hook.client("sagemaker").meta.service_model.operation_model(operation).input_shape
     arguments = to_arguments(request, shape)
-    return getattr(resources, resource).create(**arguments, session=hook.session, region=hook.region)
+    hook.session.accepted.clear()
+    try:
+        getattr(resources, resource).create(**arguments, session=hook.session, region=hook.region)
+    except (BotoCoreError, ClientError, ValidationError) as error:
+        if operation not in hook.session.accepted:
+            raise
+        log.warning("%s was accepted; describing it failed: %s", operation, error)

@@ -72,3 +72,20 @@ def test_an_endpoint_that_does_not_answer_is_unreachable(monkeypatch: pytest.Mon
     )
     with pytest.raises(UnreachableError, match=r"Training job 'job': .*127\.0\.0\.1:9"):
         JobHook(SageMakerHook()).describe(TRAINING, "job")
+
+
+def test_a_job_that_aws_accepted_is_created_whatever_the_sdk_does_next(jobs: JobHook) -> None:
+    """The SDK describes what it has created; throttling there must not fail a task whose job runs."""
+
+    def throttle(**_: Any) -> tuple[Any, JsonObject]:
+        error = {"Code": "AccessDeniedException", "Message": "not authorized to DescribeTrainingJob"}
+        return SimpleNamespace(status_code=400), {
+            "Error": error,
+            "ResponseMetadata": {"HTTPStatusCode": 400},
+        }
+
+    answer: Any = throttle
+    jobs.sagemaker.session.events.register("before-call.sagemaker.DescribeTrainingJob", answer)
+    jobs.create(TRAINING, training(jobs))
+    elsewhere = JobHook(SageMakerHook())
+    assert elsewhere.describe(TRAINING, "job") is not None
