@@ -7,6 +7,7 @@ pool of plain streams is enough.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +15,9 @@ import httptools
 
 READ_BYTES = 256 * 1024
 IDLE_CONNECTIONS_MAXIMUM = 64
+IDLE_MOST_S = 1.0
+"""Less than servers wait before they close an idle connection (gunicorn 2 s, uvicorn 5 s): a request must not
+meet that moment, because one that may have been taken is not sent twice."""
 
 
 class ConnectionLost(Exception):
@@ -77,6 +81,7 @@ class _Connection:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     used: bool = False
+    idle_since: float = 0.0
 
 
 class Client:
@@ -122,8 +127,8 @@ class Client:
                     await self._exchange(connection, reading, method, path, headers or {}, body)
                 except (OSError, EOFError, httptools.HttpParserError) as error:
                     connection.writer.close()
-                    # A kept connection that the container closed meanwhile: nothing was taken, send again.
-                    if connection.used and not reading.started and isinstance(body, bytes):
+                    # Perhaps the container closed a kept connection meanwhile; only a GET may be sent twice.
+                    if connection.used and not reading.started and method == "GET":
                         continue
                     raise ConnectionLost(
                         f"the container closed the connection before it answered {method} {path} "
@@ -143,7 +148,8 @@ class Client:
     async def _connect(self) -> _Connection:
         while self._idle:
             connection = self._idle.pop()
-            if not connection.reader.at_eof() and not connection.writer.is_closing():
+            fresh = time.monotonic() - connection.idle_since < IDLE_MOST_S
+            if fresh and not connection.reader.at_eof() and not connection.writer.is_closing():
                 return connection
             connection.writer.close()
         try:
@@ -167,7 +173,7 @@ class Client:
         if not whole:
             lines.append("transfer-encoding: chunked")
         elif body or method == "POST":
-            lines.append(f"content-length: {len(body)}")  # type: ignore[arg-type] # mypy loses isinstance's result
+            lines.append(f"content-length: {len(body)}")  # type: ignore[arg-type] # not narrowed
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
         sending = None
         if isinstance(body, bytes):
@@ -193,6 +199,7 @@ class Client:
             connection.writer.close()
             return
         connection.used = True
+        connection.idle_since = time.monotonic()
         self._idle.append(connection)
 
 

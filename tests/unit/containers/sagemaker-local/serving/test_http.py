@@ -129,6 +129,21 @@ async def test_a_request_that_was_taken_is_not_sent_again() -> None:
         assert server.connections == 1
 
 
+async def test_a_request_that_a_kept_connection_may_have_taken_is_not_sent_again() -> None:
+    async def answers_once_and_dies(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head_of(reader)
+        writer.write(OK)
+        await writer.drain()
+        await head_of(reader)
+        await reader.readexactly(4)
+
+    async with client_of(answers_once_and_dies) as (client, server):
+        assert await get(client) == (200, b"ok")
+        with pytest.raises(ConnectionLost):
+            await client.request("POST", "/invocations", body=b"once", timeout_s=5)
+        assert server.connections == 1
+
+
 async def test_nobody_listening_is_told_apart() -> None:
     async with client_of(answering(OK)) as (client, _):
         pass
