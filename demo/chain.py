@@ -136,23 +136,23 @@ class Chain:
             stage.detail = f"endpoint {endpoint['endpoint_name']}"
         return rollout, endpoint
 
-    def asset_run(self, build: RunRecord, *, timeout_s: float = 60) -> RunRecord:
+    def asset_run(self, build: RunRecord, *, dag_id: str = ROLLOUT, timeout_s: float = 60) -> RunRecord:
         """The rollout that the model of a build started by its approval."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            for run in self.api.runs(ROLLOUT, limit=5):
+            for run in self.api.runs(dag_id, limit=5):
                 # Airflow 3.3.2 answers 500 for a run that has not started: its model wants a start date.
                 if run["start_date"] is None:
                     continue
                 sources = {
-                    event["source_run_id"] for event in self.api.asset_events(ROLLOUT, run["dag_run_id"])
+                    event["source_run_id"] for event in self.api.asset_events(dag_id, run["dag_run_id"])
                 }
                 if build.run_id in sources:
-                    return RunRecord(ROLLOUT, run["dag_run_id"])
+                    return RunRecord(dag_id, run["dag_run_id"])
             self.stack.check()
             time.sleep(0.3)
         raise DemoError(
-            f"{ROLLOUT} was not started by the model that {build.run_id} approved in {timeout_s} s"
+            f"{dag_id} was not started by the model that {build.run_id} approved in {timeout_s} s"
         )
 
     def _score(self) -> list[RunRecord]:

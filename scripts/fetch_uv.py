@@ -1,4 +1,4 @@
-"""Put a pinned uv into a folder, with whatever this Python has: venv, pip, or nothing but the standard library.
+"""Put a pinned uv into a folder, with whatever this Python has: venv, pip, or the standard library alone.
 
 Run by ``scripts/bootstrap`` before any environment exists, so: standard library only, and old Pythons too.
 """

@@ -153,7 +153,7 @@ def _furnish(house: Path) -> None:
 
 @pytest.fixture(scope="session")
 def house() -> Iterator[House]:
-    """The stack, started once and stopped at the end of the session, with digits landed for every pipeline."""
+    """The stack, started once and stopped at the end of the session; digits are landed for every pipeline."""
     folder = Path(tempfile.mkdtemp(prefix="house-"))
     _furnish(folder)
     stack = Stack(
