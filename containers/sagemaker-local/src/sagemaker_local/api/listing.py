@@ -89,7 +89,10 @@ def _sort_key(value: object) -> tuple[float, str]:
 
 
 def _epoch(value: float | str | None, default: float) -> float:
-    return default if value is None else float(value)
+    try:
+        return default if value is None else float(value)
+    except ValueError as error:
+        raise ValidationException(f"Timestamp '{value}' must be seconds since the epoch") from error
 
 
 def _read_token(token: str) -> Position:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
 import hashlib
 import importlib.util
 import json
@@ -17,6 +18,7 @@ import os
 import platform
 import re
 import shutil
+import subprocess
 import sys
 from collections import deque
 from collections.abc import AsyncIterator
@@ -85,7 +87,7 @@ class EnvironmentCache:
             ImageError: the requirements cannot be read or installed.
         """
         text = await asyncio.to_thread(_read, requirements) if requirements else ""
-        python = find_python(version, log)
+        python = await find_python(version, log)
         identity = json.dumps([FORMAT, python.version, str(python.executable), platform.machine(), text])
         target = self.directory / hashlib.sha256(identity.encode()).hexdigest()[:20]
         if (found := _complete(target)) is not None:
@@ -101,15 +103,26 @@ class EnvironmentCache:
         return _require(target)
 
 
-def find_python(version: str | None, log: LineSink) -> Python:
+async def find_python(version: str | None, log: LineSink) -> Python:
     """An installed interpreter of the version, else the server's own; says so in the log."""
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
     if version is None or version == own:
         return Python(Path(os.path.realpath(sys.executable)), own)
-    if found := shutil.which(f"python{version}"):
+    found = shutil.which(f"python{version}") or await asyncio.to_thread(_known_to_uv, version)
+    if found:
         return Python(Path(os.path.realpath(found)), version)
     log(f"sagemaker-local: the image asks for Python {version}, which is not installed; it runs on {own}")
     return Python(Path(os.path.realpath(sys.executable)), own)
+
+
+@functools.cache
+def _known_to_uv(version: str) -> str | None:
+    """An interpreter that uv installed earlier; none is downloaded behind the user's back."""
+    if (uv := uv_command()) is None:
+        return None
+    command = [*uv, "python", "find", "--no-python-downloads", "--no-project", version]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None if done.returncode == 0 else None
 
 
 def uv_command() -> list[str] | None:

@@ -64,7 +64,8 @@ class JobEngine:
 
     async def start(self) -> None:
         """Take up what an earlier server left: jobs whose program had started are over, others run."""
-        await asyncio.to_thread(remove_tree, self.settings.data_dir / "jobs")
+        for leftovers in ("jobs", "transform"):
+            await asyncio.to_thread(remove_tree, self.settings.data_dir / leftovers)
         self._settle()
         waiting = [(record.document["CreationTime"], kind, record.name) for kind, record in self._alive()]
         for _, kind, name in sorted(waiting, key=lambda entry: entry[0]):

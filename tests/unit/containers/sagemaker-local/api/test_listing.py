@@ -44,6 +44,11 @@ def test_filters():
     assert names(found, CreationTimeAfter=1.5, LastModifiedTimeBefore=3.5)[0] == ["job-3-2", "job-2-1"]
 
 
+def test_a_time_that_is_no_number_is_refused():
+    with pytest.raises(ValidationException, match="seconds since the epoch"):
+        names(records(1), CreationTimeAfter="yesterday")
+
+
 def test_pages_of_equal_times_neither_repeat_nor_skip():
     found = records(*[1] * 25)
     seen, token = names(found)

@@ -69,18 +69,16 @@ async def test_a_failing_build_says_what_failed_and_is_not_kept(cache, tmp_path)
 
 
 async def test_a_cancelled_build_leaves_nothing_complete(cache):
-    task = asyncio.create_task(cache.environment(None, None, print))
-    await asyncio.sleep(0.05)
-    task.cancel()
+    task = asyncio.create_task(cache.environment(None, None, lambda line: task.cancel()))
     with pytest.raises(asyncio.CancelledError):
         await task
     assert list(cache.directory.glob(f"*/{environments.MARKER}")) == []
     assert (await cache.environment(None, None, print)).bin.is_dir()
 
 
-def test_a_python_that_is_not_installed_gives_way_to_the_servers_and_says_so():
+async def test_a_python_that_is_not_installed_gives_way_to_the_servers_and_says_so():
     lines = []
-    python = find_python("2.6", lines.append)
+    python = await find_python("2.6", lines.append)
     assert python.version == f"{sys.version_info.major}.{sys.version_info.minor}"
     assert "asks for Python 2.6, which is not installed" in lines[0]
 
