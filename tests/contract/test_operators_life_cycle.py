@@ -1,0 +1,307 @@
+"""The life cycle of the plugin's jobs against the local SageMaker: each checks the other's reading of AWS."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_sagemaker.errors import ForeignResourceError
+from airflow_sagemaker.hooks.endpoints import EndpointHook
+from airflow_sagemaker.hooks.jobs import JobHook
+from airflow_sagemaker.hooks.models import ModelHook
+from airflow_sagemaker.hooks.object_storage import ObjectStorageHook
+from airflow_sagemaker.hooks.registry import RegistryHook
+from airflow_sagemaker.hooks.sagemaker import SageMakerHook
+from airflow_sagemaker.kinds import KINDS, TRAINING
+from airflow_sagemaker.names import TaskIdentity
+from airflow_sagemaker.policies import failure
+from airflow_sagemaker.specs.base import JsonObject
+from airflow_sagemaker.specs.endpoint import EndpointRollout
+from airflow_sagemaker.specs.model import ModelPackage
+from airflow_sagemaker.specs.processing import ProcessingJob, ProcessingOutput
+from airflow_sagemaker.specs.training import MetricDefinition, TrainingJob
+from airflow_sagemaker.specs.transform import TransformJob
+from airflow_sagemaker.submission import Submission, Submitted
+from airflow_sagemaker.triggers.endpoint import EndpointTrigger
+from airflow_sagemaker.triggers.job import JobTrigger
+
+ROLE = "arn:aws:iam::123456789012:role/sagemaker"
+DOCKERFILE = (
+    "FROM python:3.11-slim\nCOPY src/ /opt/program/\nENV PATH=/opt/program:$PATH\nWORKDIR /opt/program\n"
+)
+TRAIN = """#!/usr/bin/env python
+import json, os, pathlib, sys, time
+base = pathlib.Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
+given = json.loads((base / "input/config/hyperparameters.json").read_text())
+for line in range(int(given.get("lines", 3))):
+    print(f"line {line} acc=0.{line}", flush=True)
+    time.sleep(float(given.get("pause_s", 0)))
+if "fail" in given:
+    sys.exit(given["fail"])
+(base / "model").mkdir(exist_ok=True)
+(base / "model" / "weights").write_text("w")
+"""
+PROCESS = """#!/usr/bin/env python
+import os, pathlib
+folder = pathlib.Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")) / "processing/output"
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "rows.csv").write_text("1,2\\n3,4\\n5,6\\n")
+"""
+SERVE = """#!/usr/bin/env python
+import os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+if os.environ.get("BROKEN"):
+    raise SystemExit("broken on purpose")
+class Sums(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer(b"")
+    def do_POST(self):
+        rows = self.rfile.read(int(self.headers["Content-Length"])).decode().split()
+        self.answer("".join(f"{sum(map(float, row.split(',')))}\\n" for row in rows).encode())
+    def answer(self, body):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/csv")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+address = "127.0.0.1" if "SAGEMAKER_BIND_TO_PORT" in os.environ else "0.0.0.0"
+ThreadingHTTPServer((address, int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080"))), Sums).serve_forever()
+"""
+
+
+class Store(dict[str, Any]):
+    def set(self, key: str, value: Any) -> None:
+        self[key] = value
+
+
+@pytest.fixture
+def local(start_server: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A server with one image, and the Airflow connection to it."""
+    source = tmp_path / "containers" / "sums" / "src"
+    source.mkdir(parents=True)
+    (source.parent / "Dockerfile").write_text(DOCKERFILE)
+    for name, program in {"train": TRAIN, "serve": SERVE, "process": PROCESS}.items():
+        (source / name).write_text(program)
+        (source / name).chmod(0o755)
+    running = start_server("--ping-timeout-s", "20", containers=tmp_path / "containers")
+    running.client("s3").create_bucket(Bucket="data")
+    connect(monkeypatch, running.url)
+    return running
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    extra = {
+        "region_name": "us-east-1",
+        "endpoint_url": url,
+        "sagemaker": {"bucket": "data", "role_arn": ROLE},
+    }
+    connection = {"conn_type": "aws", "login": "test", "password": "secret", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_SAGEMAKER", json.dumps(connection))
+
+
+class Task:
+    """What the operator does in a worker, without Airflow around it."""
+
+    def __init__(self, kind: str = "training_job", run_id: str | None = None) -> None:
+        self.hook = SageMakerHook()
+        self.jobs = JobHook(self.hook)
+        self.kind = KINDS[kind]
+        self.identity = TaskIdentity("d", run_id or uuid.uuid4().hex, "t")
+        self.store = Store()
+        self.lines: list[str] = []
+
+    def submit(self, body: JsonObject, first_attempt: int = 0) -> Submitted:
+        return Submission(
+            api=self.jobs,
+            kind=self.kind,
+            identity=self.identity,
+            first_attempt=first_attempt,
+            store=self.store,
+            announce=lambda _: None,
+            log=logging.getLogger("test"),
+        ).submit(body, {})
+
+    def trigger(self, name: str, limit_s: float = 120) -> JobTrigger:
+        trigger = JobTrigger(
+            kind=self.kind.operation,
+            job_name=name,
+            aws_conn_id="aws_sagemaker",
+            region_name=None,
+            poll_interval_s=0.2,
+            deadline_s=time.time() + limit_s,
+        )
+        listen(trigger, self.lines)
+        return trigger
+
+    def wait(self, name: str, limit_s: float = 120) -> JsonObject:
+        return asyncio.run(fired(self.trigger(name, limit_s)))
+
+
+def listen(trigger: Any, lines: list[str]) -> None:
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    logger = logging.Logger("trigger")
+    logger.addHandler(Keep())
+    trigger._log = logger
+
+
+async def fired(trigger: Any) -> JsonObject:
+    (event,) = [event async for event in trigger.run()]
+    payload: JsonObject = event.payload
+    return payload
+
+
+def training(**hyperparameters: Any) -> JsonObject:
+    job = TrainingJob(
+        image="sums",
+        output="out/",
+        hyperparameters=hyperparameters,
+        metric_definitions=(MetricDefinition(name="acc", regex=r"acc=([0-9.]+)"),),
+    )
+    return job.to_request(SageMakerHook())
+
+
+def test_a_job_is_made_once_found_again_and_told_line_by_line(local: Any) -> None:
+    task = Task()
+    first = task.submit(training(lines=2500))
+    assert task.submit(training(lines=2500)).name == first.name
+    ended = task.wait(first.name)
+    assert ended["end"] == "completed"
+    assert ended["results"]["model_uri"] == f"s3://data/out/{first.name}/output/model.tar.gz"
+    assert set(ended["results"]["metrics"]) == {"acc"}
+    told = [line for line in task.lines if line.startswith("[algo-1] line")]
+    assert told == [f"[algo-1] line {number} acc=0.{number}" for number in range(2500)]
+    again = task.submit(training(lines=2500))
+    assert again.adopted
+    assert again.completed is not None
+    assert len(task.hook.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]) == 1
+
+
+def test_a_failed_job_says_why_and_the_next_try_has_its_own_name(local: Any) -> None:
+    task = Task()
+    first = task.submit(training(fail="the learning rate is negative"))
+    ended = task.wait(first.name)
+    assert ended["end"] == "failed"
+    assert type(failure("x", ended["reason"])).__name__ == "JobFailedError"
+    assert any("the learning rate is negative" in line for line in task.lines)
+    assert task.submit(training(fail="the learning rate is negative")).name == f"{first.name}-r1"
+
+
+def test_a_kill_stops_the_job_and_a_clear_runs_it_anew(local: Any) -> None:
+    task = Task()
+    first = task.submit(training(pause_s=60))
+    asyncio.run(task.trigger(first.name).on_kill())
+    assert task.wait(first.name)["end"] == "stopped"
+    asyncio.run(task.trigger(first.name).on_kill())
+    second = task.submit(training(pause_s=60), first_attempt=1)
+    assert second.name == f"{first.name}-r1"
+    third = task.submit(training(pause_s=60), first_attempt=2)
+    assert third.name == f"{first.name}-r2"
+    assert task.wait(second.name)["end"] == "stopped"
+    task.jobs.stop(TRAINING, third.name)
+
+
+def test_the_deadline_stops_the_job(local: Any) -> None:
+    task = Task()
+    name = task.submit(training(pause_s=60)).name
+    assert task.wait(name, limit_s=-1)["end"] == "timed_out"
+    described = task.jobs.describe(TRAINING, name)
+    assert described is not None
+    assert not TRAINING.is_alive(described)
+
+
+def test_a_job_of_our_name_that_somebody_else_made_is_refused(local: Any) -> None:
+    task = Task()
+    mine = Submission(task.jobs, TRAINING, task.identity, 0, task.store, lambda _: None, logging.getLogger())
+    local.client("sagemaker").create_training_job(TrainingJobName=mine.name(0), **training())
+    with pytest.raises(ForeignResourceError, match=mine.name(0)):
+        task.submit(training())
+
+
+def test_waiting_outlives_the_server(local: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at once and started again on its directory and port, the server says how the job ended."""
+    task = Task()
+    name = task.submit(training(pause_s=1, lines=30)).name
+
+    async def drill() -> JsonObject:
+        waiting = asyncio.create_task(fired(task.trigger(name)))
+        await asyncio.sleep(2)
+        port = local.url.rsplit(":", 1)[1]
+        await asyncio.to_thread(local.kill)
+        await asyncio.sleep(1)
+        command = local._command
+        command[command.index("--port") + 1] = port
+        await asyncio.to_thread(local.start)
+        return await waiting
+
+    ended = asyncio.run(drill())
+    assert any("Looking again" in line for line in task.lines)
+    assert ended["end"] in {"failed", "completed"}
+    if ended["end"] == "failed":
+        assert type(failure("x", ended["reason"])).__name__ == "ServiceFaultError"
+
+
+def test_from_rows_to_an_endpoint_and_predictions(local: Any) -> None:
+    process = Task("processing_job")
+    wanted = ProcessingOutput(name="rows", path="/opt/ml/processing/output", destination="rows/")
+    body = ProcessingJob(image="sums", entrypoint=("process",), outputs=(wanted,)).to_request(process.hook)
+    outputs = process.wait(process.submit(body).name)["results"]["outputs"]
+    assert outputs == {"rows": "s3://data/rows/"}
+
+    train = Task()
+    model_uri = train.wait(train.submit(training()).name)["results"]["model_uri"]
+    registry = RegistryHook(train.hook)
+    package = ModelPackage(group="sums", image="sums", model_uri=model_uri)
+    version = registry.register(package, train.identity)
+    assert registry.register(package, train.identity) == version
+    registry.set_approval(version["model_package_arn"], "Approved", "it adds up")
+
+    transform = Task("transform_job")
+    job = TransformJob(
+        model_package_arn=version["model_package_arn"], source=outputs["rows"], destination="sums/"
+    )
+    models = ModelHook(transform.hook)
+    rollout = EndpointRollout(endpoint_name="sums", model_package_arn=version["model_package_arn"])
+    body = job.to_request(transform.hook, models.ensure_model(rollout.to_model()))
+    assert transform.wait(transform.submit(body).name)["end"] == "completed"
+    assert ObjectStorageHook(sagemaker=transform.hook).read_text("sums/rows.csv.out") == "3.0\n7.0\n11.0\n"
+
+    endpoint = EndpointHook(train.hook, "sums")
+    good = roll_out(endpoint, models, rollout)
+    assert good["end"] == "completed"
+    assert endpoint.invoke(b"20,22\n", "text/csv", "text/csv") == ("AllTraffic", b"42.0\n")
+    bad = roll_out(endpoint, models, rollout.model_copy(update={"environment": {"BROKEN": "1"}}))
+    assert (bad["end"], bad["status"]) == ("settled", "InService")
+    assert bad["config"] == good["wanted"]["endpoint_config_name"]
+    assert bad["reason"]
+    assert endpoint.invoke(b"20,22\n", "text/csv", "text/csv") == ("AllTraffic", b"42.0\n")
+
+
+def roll_out(endpoint: EndpointHook, models: ModelHook, rollout: EndpointRollout) -> JsonObject:
+    config = models.ensure_endpoint_config(rollout, models.ensure_model(rollout.to_model()))
+    if endpoint.describe() is None:
+        endpoint.create(config, {})
+    else:
+        endpoint.update(config)
+    trigger = EndpointTrigger(
+        endpoint_name=rollout.endpoint_name,
+        wanted_config=config,
+        results={"endpoint_name": rollout.endpoint_name, "endpoint_config_name": config},
+        phase="serve",
+        limit_s=60,
+        aws_conn_id="aws_sagemaker",
+        region_name=None,
+        poll_interval_s=0.2,
+        deadline_s=time.time() + 60,
+    )
+    return asyncio.run(fired(trigger))
