@@ -8,12 +8,12 @@ the new version serves.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, TriggerRule, chain
 
+from airflow_sagemaker.defaults import default_args
 from airflow_sagemaker.names import TEMPLATE_MACROS
 from airflow_sagemaker.operators.approved_model import ChooseModelOperator
 from airflow_sagemaker.operators.endpoint import (
@@ -42,7 +42,7 @@ def endpoint_rollout(pipeline: Pipeline) -> DAG:
         tags={"sagemaker", "endpoint_rollout", pipeline.name, *pipeline.tags},
         params=rollout_params(pipeline),
         user_defined_macros=TEMPLATE_MACROS,
-        default_args={"owner": pipeline.owner, "retries": 2, "retry_delay": timedelta(minutes=1)},
+        default_args=default_args(pipeline),
     ) as dag:
         choose_model = ChooseModelOperator(
             task_id="choose_model",

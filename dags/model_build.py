@@ -10,12 +10,12 @@ The DAG has no schedule, so a backfill can neither register nor roll out a model
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Asset, chain
 
+from airflow_sagemaker.defaults import default_args
 from airflow_sagemaker.names import TEMPLATE_MACROS
 from airflow_sagemaker.operators.compilation import CompilationJobOperator
 from airflow_sagemaker.operators.metrics import MetricBarOperator
@@ -46,11 +46,7 @@ def model_build(pipeline: Pipeline) -> DAG:
         tags={"sagemaker", "model_build", pipeline.name, *pipeline.tags},
         params=build_params(pipeline),
         user_defined_macros=TEMPLATE_MACROS,
-        default_args={
-            "owner": pipeline.owner,
-            "retries": 2,
-            "retry_delay": timedelta(minutes=1),
-        },
+        default_args=default_args(pipeline),
     ) as dag:
         gate_raw = DataQualityGateOperator(
             task_id="gate_raw",

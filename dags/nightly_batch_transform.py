@@ -12,11 +12,11 @@ Nothing here registers or rolls out a model.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, chain
 
+from airflow_sagemaker.defaults import default_args
 from airflow_sagemaker.names import TEMPLATE_MACROS
 from airflow_sagemaker.operators.approved_model import ChooseModelOperator
 from airflow_sagemaker.operators.partition import PartitionOperator
@@ -49,11 +49,7 @@ def nightly_batch_transform(pipeline: Pipeline) -> DAG:
         tags={"sagemaker", "nightly_batch_transform", pipeline.name, *pipeline.tags},
         params=nightly_params(pipeline),
         user_defined_macros=TEMPLATE_MACROS,
-        default_args={
-            "owner": pipeline.owner,
-            "retries": 2,
-            "retry_delay": timedelta(minutes=1),
-        },
+        default_args=default_args(pipeline),
     ) as dag:
         partition = PartitionOperator(
             task_id="partition", table=layout.raw, day="{{ params.partition or '' }}"

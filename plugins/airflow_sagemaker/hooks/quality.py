@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-
-# Read when great-expectations is imported; without it the library phones home.
-os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
 import great_expectations as gx
 import pandas
@@ -81,6 +77,7 @@ def load_suite(path: Path) -> gx.ExpectationSuite:
 def validate(suite: gx.ExpectationSuite, frame: pandas.DataFrame, at: datetime, row_name: RowName) -> Verdict:
     """Hold a frame against a suite; `at` stands in the result as its time, so that it can be reproduced."""
     context = gx.get_context(mode="ephemeral")
+    context.enable_analytics(False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     table = context.data_sources.add_pandas("s3").add_dataframe_asset("table")
     definition = gx.ValidationDefinition(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,4 +166,4 @@ def _batches(objects: list[TableObject], limit_bytes: int) -> Iterator[list[Tabl
 def _as_of(context: Context) -> datetime:
     """The time that the result carries: the run's, so that a rerun writes the same bytes."""
     run = context["dag_run"]
-    return run.logical_date or run.run_after or datetime.now(UTC)
+    return run.logical_date or run.run_after
