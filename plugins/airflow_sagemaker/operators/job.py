@@ -66,6 +66,7 @@ class JobOperator(SageMakerOperator, Generic[JobSpec]):
         self.end_in_trigger = end_in_trigger
         self.link_urls: dict[str, str] = {}
         self._job_name: str | None = None
+        self._killed = False
 
     def request(self, spec: JobSpec) -> JsonObject:
         """The body of the kind's Create call, but for name and tags."""
@@ -100,6 +101,7 @@ class JobOperator(SageMakerOperator, Generic[JobSpec]):
         )
         submitted = submission.submit(self.request(spec), dict(getattr(spec, "tags", {})))
         self._announce(submitted.name)
+        self._stop_if_killed()
         if submitted.completed is not None:
             self.log.info("%s had completed already; using its results", self.thing)
             return results_of(self.kind, submitted.completed)
@@ -165,9 +167,16 @@ class JobOperator(SageMakerOperator, Generic[JobSpec]):
         """Stop the paid job; ending it twice is no error."""
         from airflow_sagemaker.hooks.jobs import JobHook
 
+        self._killed = True
         if self._job_name is not None:
             self.log.info("Stopping %s", self.thing)
             JobHook(self.hook).stop(self.kind, self._job_name)
+
+    def _stop_if_killed(self) -> None:
+        """A kill may have come while AWS was still making the job, when there was nothing to stop."""
+        if self._killed:
+            self.on_kill()
+            raise ended(JobStoppedError, self.thing, "its task was killed while the job was being made")
 
     def _stop_unless_retried(self, context: Context) -> None:
         ti = context["ti"]

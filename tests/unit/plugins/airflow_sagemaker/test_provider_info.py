@@ -5,8 +5,8 @@ import tomllib
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from pkgutil import resolve_name
 
-from airflow.sdk.module_loading import import_string
 from jsonschema import validate
 
 from airflow_sagemaker.provider_info import get_provider_info
@@ -26,4 +26,4 @@ def test_name_and_version_are_those_of_the_wheel(root: Path) -> None:
 
 def test_every_link_is_there() -> None:
     for path in get_provider_info()["extra-links"]:
-        assert import_string(path)().name
+        assert resolve_name(path)().name

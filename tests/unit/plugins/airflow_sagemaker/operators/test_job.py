@@ -205,6 +205,23 @@ def test_a_kill_on_the_worker_stops_the_job(jobs: Jobs) -> None:
     assert jobs.stopped == [jobs.created[0]["TrainingJobName"]]
 
 
+def test_a_kill_while_the_job_is_being_made_stops_it_as_soon_as_it_is_there(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow calls ``on_kill`` from a signal handler, and the task goes on where it was."""
+    task = operator()
+
+    def create(_: JobHook, kind: JobKind, request: Mapping[str, Any]) -> None:
+        task.on_kill()
+        jobs.stopped.clear()  # AWS knew no such job then
+        jobs.created.append(request)
+
+    monkeypatch.setattr(JobHook, "create", create)
+    with pytest.raises(errors.JobStoppedError, match="while the job was being made"):
+        task.execute(context(task))
+    assert jobs.stopped == [jobs.created[0]["TrainingJobName"]]
+
+
 def test_a_deferral_timeout_stops_the_job(jobs: Jobs) -> None:
     task, store = operator(), Store({STATE_KEY: {"name": "the-job"}})
     with pytest.raises(errors.JobTimedOutError, match="'the-job'") as raised:
