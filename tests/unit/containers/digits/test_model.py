@@ -98,7 +98,5 @@ def test_compilers_have_the_versions_that_images_train_with() -> None:
 
 
 def pins(requirements: Path) -> dict[str, str]:
-    lines = requirements.read_text().splitlines()
-    return dict(
-        line.split(";")[0].strip().split("==", 1) for line in lines if "==" in line and line[0] not in "# "
-    )  # type: ignore[misc]
+    pinned = [line.split(";")[0].strip() for line in requirements.read_text().splitlines() if "==" in line]
+    return {name: version for name, _, version in (pin.partition("==") for pin in pinned)}

@@ -71,7 +71,7 @@ def complaints(directory):
 print(json.dumps({path.name: list(complaints(path)) for path in map(Path, sys.argv[1:])}))
 """
 
-LOGISTIC = {"objective": "binary:logistic"}
+LOGISTIC: dict[str, object] = {"objective": "binary:logistic"}
 KINDS: dict[str, tuple[dict[str, object], str]] = {
     "logistic": (LOGISTIC, "predict_proba"),
     "stump": ({**LOGISTIC, "base_score": 0.2, "rounds": 1, "max_depth": 1}, "predict_proba"),
@@ -215,9 +215,9 @@ def test_files_that_are_no_models_are_explained(tmp_path: Path) -> None:
         models[str(number)] = programs.pack(
             tmp_path / str(number) / "model", tmp_path / f"{number}/model.tar.gz"
         )
-    for number, job in compile_all(models).items():
+    for kind, job in compile_all(models).items():
         reason = refused(job)
-        start = "model.ubj is " + ("empty" if number == "0" else "not a model that XGBoost 3.2.0 reads (")
+        start = "model.ubj is " + ("empty" if kind == "0" else "not a model that XGBoost 3.2.0 reads (")
         assert reason.startswith(start)
         assert "Booster.save_model" in reason
 
