@@ -197,9 +197,9 @@ def test_completion_gives_the_results(jobs: Jobs) -> None:
 
 
 def test_a_kill_on_the_worker_stops_the_job(jobs: Jobs) -> None:
-    task = operator()
-    task.on_kill()
+    operator().on_kill()
     assert jobs.stopped == []
+    task = operator()
     deferred(task, context(task))
     task.on_kill()
     assert jobs.stopped == [jobs.created[0]["TrainingJobName"]]
