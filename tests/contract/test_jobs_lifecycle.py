@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import tarfile
 import time
@@ -216,7 +217,7 @@ def test_a_killed_server_leaves_no_program_and_no_job_in_progress(local):
     name = train(sagemaker, "sleep", Environment={"MARKER": marker})
     stopping = process(sagemaker, "sleep", Environment={"MARKER": marker})
     for group, job in (("TrainingJobs", name), ("ProcessingJobs", stopping)):
-        until(lambda group=group, job=job: messages(local, f"/aws/sagemaker/{group}", job))
+        until(functools.partial(messages, local, f"/aws/sagemaker/{group}", job))
     waiting = train(sagemaker, "now")
     assert sagemaker.describe_training_job(TrainingJobName=waiting)["SecondaryStatus"] == "Pending"
     assert processes_with(marker)

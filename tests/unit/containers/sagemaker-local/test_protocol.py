@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -7,6 +8,8 @@ from starlette.requests import Request
 from sagemaker_local import limits
 from sagemaker_local.errors import ResourceInUse
 from sagemaker_local.protocol import JsonProtocol
+
+NO_SERVICES: Any = None  # the handlers here ask for none
 
 
 async def describe(services, request):
@@ -19,7 +22,7 @@ async def describe(services, request):
 
 @pytest.fixture
 def client():
-    protocol = JsonProtocol("sagemaker", {"DescribeEndpoint": describe}, None)
+    protocol = JsonProtocol("sagemaker", {"DescribeEndpoint": describe}, NO_SERVICES)
 
     async def app(scope, receive, send):
         await (await protocol(Request(scope, receive)))(scope, receive, send)
@@ -63,4 +66,4 @@ async def test_every_error_has_the_shape_that_clients_parse(client, operation, b
 
 def test_a_misspelt_operation_is_found_at_start():
     with pytest.raises(Exception, match="DescribeEndpiont"):
-        JsonProtocol("sagemaker", {"DescribeEndpiont": describe}, None)
+        JsonProtocol("sagemaker", {"DescribeEndpiont": describe}, NO_SERVICES)

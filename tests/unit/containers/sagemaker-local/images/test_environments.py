@@ -1,6 +1,7 @@
 import asyncio
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ async def test_requirements_are_installed_once_and_shared(cache, package, tmp_pa
         pytest.skip("uv is not installed")
     requirements = tmp_path / "requirements.txt"
     requirements.write_text(f"sl-probe @ {package.as_uri()}\n")
-    lines = []
+    lines: list[str] = []
     both = await asyncio.gather(*(cache.environment(requirements, None, lines.append) for _ in range(2)))
     assert both[0] == both[1]
     assert sum("building" in line for line in lines) == 1
@@ -69,7 +70,7 @@ async def test_a_failing_build_says_what_failed_and_is_not_kept(cache, tmp_path)
 
 
 async def test_a_cancelled_build_leaves_nothing_complete(cache):
-    task = asyncio.create_task(cache.environment(None, None, lambda line: task.cancel()))
+    task: asyncio.Task[Any] = asyncio.create_task(cache.environment(None, None, lambda line: task.cancel()))
     with pytest.raises(asyncio.CancelledError):
         await task
     assert list(cache.directory.glob(f"*/{environments.MARKER}")) == []
@@ -77,7 +78,7 @@ async def test_a_cancelled_build_leaves_nothing_complete(cache):
 
 
 async def test_a_python_that_is_not_installed_gives_way_to_the_servers_and_says_so():
-    lines = []
+    lines: list[str] = []
     python = await find_python("2.6", lines.append)
     assert python.version == f"{sys.version_info.major}.{sys.version_info.minor}"
     assert "asks for Python 2.6, which is not installed" in lines[0]
