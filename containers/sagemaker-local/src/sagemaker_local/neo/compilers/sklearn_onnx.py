@@ -110,7 +110,7 @@ def convert(estimator: Any, features: int) -> bytes:
             f"{type(estimator).__name__} has a part that skl2onnx {skl2onnx.__version__} cannot convert: "
             f"{reason}"
         ) from error
-    # skl2onnx collects the imports in a set: their order, and with it the bytes, would change from run to run.
+    # skl2onnx collects the imports in a set: their order, and so the bytes, would change from run to run.
     imports = sorted(model.opset_import, key=lambda used: used.domain)
     del model.opset_import[:]
     model.opset_import.extend(imports)
