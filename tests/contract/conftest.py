@@ -87,7 +87,8 @@ class LocalServer:
         settings = {"retries": {"max_attempts": 1, "mode": "standard"}, **config}
         if service == "s3":
             settings.setdefault("s3", {"addressing_style": "path"})
-        return boto3.client(
+        session: Any = boto3.session.Session()
+        return session.client(
             service,
             endpoint_url=self.url,
             region_name="us-east-1",

@@ -73,7 +73,8 @@ def test_buckets_that_are_not_there(s3: Any) -> None:
         with pytest.raises(ClientError) as error:
             call()
         assert code_of(error) == "NoSuchBucket"
-        assert error.value.response["Error"]["BucketName"] == "no-such-bucket-here"
+        details: Any = error.value.response["Error"]
+        assert details["BucketName"] == "no-such-bucket-here"
 
 
 KEYS = [*(f"{folder}/{number}" for folder in ("a", "b", "c") for number in range(5)), "top"]

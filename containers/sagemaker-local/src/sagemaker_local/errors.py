@@ -35,7 +35,7 @@ class ValidationException(AwsError):
 
 
 class ResourceNotFound(AwsError):
-    """The resource is not there. (SageMaker uses this code or ValidationException, by operation.)"""
+    """The resource is not there. SageMaker uses this code or ValidationException, by operation."""
 
     code = "ResourceNotFound"
 

@@ -3,8 +3,9 @@
 botocore's own validator knows required members, types and lower bounds; AWS also enforces enums, patterns and
 upper bounds. All of it is in the model's shapes, so one walk over them serves every operation.
 
-AWS's wording: ``2 validation errors detected: Value null at 'roleArn' failed to satisfy constraint: Member
-must not be null; Value 'x' at 'status' failed to satisfy constraint: Member must satisfy enum value set: [a]``.
+AWS's wording: ``2 validation errors detected: Value null at 'roleArn' failed to satisfy constraint:
+Member must not be null; Value 'x' at 'status' failed to satisfy constraint: Member must satisfy enum
+value set: [a]``.
 """
 
 from __future__ import annotations

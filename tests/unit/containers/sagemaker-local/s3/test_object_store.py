@@ -8,6 +8,7 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_an_open_object_is_a_file(store: ObjectStore) -> None:
 @pytest.mark.parametrize("span", [(0, None), (0, 7), (3, 4), (4, 1), (2, 20), (9, 0), (99, 5)])
 def test_ranges_cross_parts(store: ObjectStore, span: tuple[int, int | None]) -> None:
     upload = store.uploads.create("bucket", "k", ObjectAttributes())
-    writers = []
+    writers: list[Any] = []
     for number, body in enumerate((b"01234" * MIB, b"", b"abcd"), 1):
         writer = store.writer()
         writer.feed(body)

@@ -71,7 +71,8 @@ def request(operation: str, spec: Any, pipeline: Pipeline, **name: str) -> dict[
     again: Any = type(spec).model_validate(rendered(spec.model_dump(mode="json"), pipeline))
     model_name = ["model"] if operation == "CreateTransformJob" else []
     body: dict[str, Any] = again.to_request(Places(), *model_name)
-    report = ParamValidator().validate(body | name, API.operation_model(operation).input_shape)
+    shape: Any = API.operation_model(operation).input_shape
+    report = ParamValidator().validate(body | name, shape)
     assert not report.has_errors(), report.generate_report()
     return body
 
