@@ -127,7 +127,13 @@ def _read(path: Path) -> _Document:
     except OSError as error:
         raise SpecError([f"{_shown(path)}:1: cannot be read: {error.strerror}"]) from None
     reader = _Reader(path)
-    return _Document(path, {} if node is None else reader.read(node, ()), reader.lines)
+    try:
+        values = {} if node is None else reader.read(node, ())
+    except RecursionError:
+        raise SpecError(
+            [f"{_shown(path)}:1: an alias (*) stands in what it refers to; write it out"]
+        ) from None
+    return _Document(path, values, reader.lines)
 
 
 class _Loader(yaml.CSafeLoader):

@@ -1,10 +1,16 @@
 # ruff: noqa: E501 - messages stand here whole, so that a search finds them
 from __future__ import annotations
 
+import copy
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from airflow_sagemaker.specs.loading import SpecError, load_pipeline, load_pipelines
 
@@ -216,6 +222,48 @@ def test_a_hyperparameter_must_not_hide_a_run_parameter(digits: Path) -> None:
         SpecError, match=r"training: hyperparameter 'last_partition' cannot be a field of the form"
     ):
         load_pipeline(digits)
+
+
+def test_an_alias_of_itself_is_a_problem(digits: Path) -> None:
+    digits.write_text("name: &name [*name]\n")
+    with pytest.raises(SpecError, match="an alias"):
+        load_pipeline(digits)
+
+
+def places(values: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where the mappings and lists of a document hold something."""
+    for key, value in values.items() if isinstance(values, dict) else enumerate(values):
+        yield (*place, key)
+        if isinstance(value, dict | list):
+            yield from places(value, (*place, key))
+
+
+DIGITS = yaml.safe_load((ROOT / "include/pipelines/digits.yaml").read_text())
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.dates() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=8), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(place=st.sampled_from(list(places(DIGITS))), value=VALUES)
+def test_whatever_stands_in_a_field_is_taken_or_explained(
+    digits: Path, place: tuple[Any, ...], value: object
+) -> None:
+    """Any other exception would take the DAGs of all pipelines away."""
+    document = copy.deepcopy(DIGITS)
+    within = document
+    for key in place[:-1]:
+        within = within[key]
+    within[place[-1]] = value
+    digits.write_text(yaml.safe_dump(document), encoding="utf-8")
+    problems: tuple[str, ...] = ()
+    try:
+        load_pipeline(digits)
+    except SpecError as error:
+        problems = error.problems
+    assert all(problem.startswith("include/pipelines/digits.yaml:") for problem in problems)
 
 
 def test_exponents_are_numbers(digits: Path) -> None:
