@@ -6,7 +6,8 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from airflow_sagemaker.specs.pipeline import Hyperparameter, Pipeline
+from airflow_sagemaker.specs.hyperparameter import Hyperparameter
+from airflow_sagemaker.specs.pipeline import Pipeline
 
 MODEL_PACKAGE_PATTERN = r"^arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:model-package/[^/]+/\d+$"
 

@@ -10,9 +10,10 @@ import re
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from airflow_sagemaker.specs.base import Resources, Spec
+from airflow_sagemaker.specs.hyperparameter import Hyperparameter
 from airflow_sagemaker.specs.metrics import MetricBar
 
 #: Of what Neo supports, the frameworks whose compiled models our serving images understand.
@@ -102,44 +103,6 @@ class Prepare(Section):
     """Expectations that the prepared training table must meet."""
     compute: Compute = Compute()
     """What the job runs on."""
-
-
-def _scalar(value: object) -> object:
-    if not isinstance(value, int | float | str):
-        raise ValueError(f"{value!r} is not allowed; allowed: a number, text, true or false")
-    return value
-
-
-class Hyperparameter(Section):
-    """One hyperparameter: its value, and what the trigger form says about it."""
-
-    value: Annotated[int | float | str | bool, BeforeValidator(_scalar)]
-    """The value used unless a run overrides it."""
-    help: str
-    """Shown beside the field in the trigger form."""
-    minimum: float | None = None
-    """Smallest value the form accepts (numbers only)."""
-    maximum: float | None = None
-    """Largest value the form accepts (numbers only)."""
-    choices: tuple[str, ...] = ()
-    """The only values the form accepts (text only)."""
-
-    @model_validator(mode="after")
-    def _value_is_allowed(self) -> Self:
-        """Airflow refuses the whole DAG file for a default that its own form would not accept."""
-        number = isinstance(self.value, int | float) and not isinstance(self.value, bool)
-        if (self.minimum is not None or self.maximum is not None) and not number:
-            raise ValueError("minimum and maximum are for numbers; use choices for text")
-        if self.choices and not isinstance(self.value, str):
-            raise ValueError("choices are for text; use minimum and maximum for numbers")
-        if self.choices and self.value not in self.choices:
-            raise ValueError(f"value {self.value!r} is none of the choices: {', '.join(self.choices)}")
-        if isinstance(self.value, int | float) and not (
-            (self.minimum is None or self.value >= self.minimum)
-            and (self.maximum is None or self.value <= self.maximum)
-        ):
-            raise ValueError(f"value {self.value} is not between {self.minimum} and {self.maximum}")
-        return self
 
 
 class Training(Section):
