@@ -36,31 +36,43 @@ def payloads(
         RecordTooLarge: a record does not fit.
     """
     if not by_line:
-        whole = _read(stream, max_payload_bytes)
-        if whole:
-            yield whole
-        return
-    batch = bytearray()
-    while record := stream.readline(max_payload_bytes + 1):
-        if len(record) > max_payload_bytes:
-            raise RecordTooLarge(max_payload_bytes)
-        if batch and (not many_records or len(batch) + len(record) > max_payload_bytes):
-            yield bytes(batch)
-            batch.clear()
-        batch += record
-    if batch:
-        yield bytes(batch)
+        yield from _whole(stream, max_payload_bytes)
+    elif many_records:
+        yield from _batches(stream, max_payload_bytes)
+    else:
+        yield from _lines(stream, max_payload_bytes)
 
 
-def assembled(answer: bytes, *, by_line: bool) -> bytes:
+def assembled(answer: bytes | bytearray, *, by_line: bool) -> bytes | bytearray:
     """One payload's answer as it goes into the output object: AssembleWith Line ends it with a line end."""
     return answer if not by_line or answer.endswith(b"\n") else answer + b"\n"
 
 
-def _read(stream: BinaryIO, max_payload_bytes: int) -> bytes:
-    parts = bytearray()
-    while part := stream.read(min(1 << 20, max_payload_bytes + 1 - len(parts))):
-        parts += part
-        if len(parts) > max_payload_bytes:
-            raise RecordTooLarge(max_payload_bytes)
-    return bytes(parts)
+def _whole(stream: BinaryIO, most: int) -> Iterator[bytes]:
+    whole = stream.read(most)
+    if stream.read(1):
+        raise RecordTooLarge(most)
+    if whole:
+        yield whole
+
+
+def _lines(stream: BinaryIO, most: int) -> Iterator[bytes]:
+    while line := stream.readline(most + 1):
+        if len(line) > most:
+            raise RecordTooLarge(most)
+        yield line
+
+
+def _batches(stream: BinaryIO, most: int) -> Iterator[bytes]:
+    """Blocks as large as they may be, each cut at its last line end; line by line would cost a call a row."""
+    rest = b""
+    while block := rest + stream.read(most - len(rest)):
+        following = stream.read(1) if len(block) == most else b""
+        if not following:  # the end of the object, with or without a line end
+            yield block
+            return
+        end = block.rfind(b"\n") + 1
+        if end == 0:
+            raise RecordTooLarge(most)
+        yield block[:end]
+        rest = block[end:] + following

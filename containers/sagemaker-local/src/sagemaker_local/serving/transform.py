@@ -211,7 +211,7 @@ class _Feed:
 
         async def write_oldest() -> None:
             answer = await under_way.popleft()
-            body = assembled(bytes(answer.body), by_line=self._wanted.assemble_by_line)
+            body = assembled(answer.body, by_line=self._wanted.assemble_by_line)
             await asyncio.to_thread(sink.write, body)
 
         try:
