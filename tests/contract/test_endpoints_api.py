@@ -6,6 +6,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -84,6 +85,23 @@ def test_an_update_under_load_loses_no_request(probe: Probe) -> None:
     assert set(seen) == {"old", "new"}
     assert described["EndpointConfigName"] == newer
     assert "PendingDeploymentSummary" not in described
+
+
+@pytest.mark.parametrize("change", ["update", "delete"])
+def test_a_request_under_way_is_answered_before_its_container_stops(probe: Probe, change: str) -> None:
+    name = probe.endpoint()
+    newer = probe.config(probe.model("new"))
+    with ThreadPoolExecutor(1) as caller:
+        asked = caller.submit(probe.ask, name, "pause", b"6")
+        eventually(asked.running)
+        probe.ask(name)  # the other one is with the container by now
+        if change == "update":
+            probe.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=newer)
+            eventually(lambda: probe.ask(name, "version") == b"new")
+        else:
+            probe.sagemaker.delete_endpoint(EndpointName=name)
+        assert not asked.done()
+        assert asked.result() == b"6"
 
 
 def test_an_update_that_does_not_come_up_leaves_the_old_config_serving(probe: Probe) -> None:
