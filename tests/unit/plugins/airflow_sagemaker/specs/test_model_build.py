@@ -11,11 +11,12 @@ import pytest
 from botocore.validate import ParamValidator
 from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
+from pydantic import BaseModel
 
 from airflow_sagemaker.names import TEMPLATE_MACROS
 from airflow_sagemaker.specs import endpoint_rollout, model_build, nightly_batch_transform
 from airflow_sagemaker.specs.loading import load_pipelines
-from airflow_sagemaker.specs.pipeline import Pipeline
+from airflow_sagemaker.specs.pipeline import Compute, Pipeline
 
 INCLUDE = Path(__file__).parents[5] / "include"
 PIPELINES = {pipeline.name: pipeline for pipeline in load_pipelines(INCLUDE).pipelines}
@@ -96,6 +97,33 @@ def test_every_job_is_a_request_that_aws_accepts(pipeline: Pipeline) -> None:
     transform = nightly_batch_transform.transform_job(pipeline)
     request("CreateTransformJob", transform, pipeline, TransformJobName="job")
     assert rendered(endpoint_rollout.rollout(pipeline).model_package_arn, pipeline) == PACKAGE
+
+
+def test_no_limit_of_a_pipeline_exceeds_its_jobs() -> None:
+    """A job's spec that refused what a pipeline's accepts would break the DAG file for all pipelines."""
+    longest_minutes = next(
+        constraint.le
+        for constraint in Compute.model_fields["max_runtime_minutes"].metadata
+        if hasattr(constraint, "le")
+    )
+
+    def stretched(section: BaseModel) -> Any:
+        values = {name: getattr(section, name) for name in type(section).model_fields}
+        for name, value in values.items():
+            if name == "max_runtime_minutes":
+                values[name] = longest_minutes
+            elif isinstance(value, BaseModel):
+                values[name] = stretched(value)
+        return type(section).model_validate(values)
+
+    pipeline: Pipeline = stretched(PIPELINES["digits"])
+    assert model_build.prepare_job(pipeline).max_runtime_s == longest_minutes * 60
+    model_build.evaluation_job(pipeline)
+    model_build.verification_job(pipeline)
+    model_build.training_job(pipeline)
+    model_build.compilation_job(pipeline)
+    nightly_batch_transform.features_job(pipeline)
+    nightly_batch_transform.transform_job(pipeline)
 
 
 def test_prepare_learns_from_the_days_of_the_run() -> None:
