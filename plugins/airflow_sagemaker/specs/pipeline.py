@@ -32,7 +32,7 @@ SuiteName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 DailySchedule = Annotated[str, Field(pattern=r"^(@daily|[1-5]?[0-9] (1?[0-9]|2[0-3]) \* \* \*)$")]
-#: Nine days, the most of a processing job: more would fail in its own spec, and thereby the whole DAG file.
+#: Nine days, the most of a processing job: more would fail in its own spec, and with it the whole file.
 Minutes = Annotated[int, Field(ge=1, le=9 * 24 * 60)]
 
 
