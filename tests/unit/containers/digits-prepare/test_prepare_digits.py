@@ -154,3 +154,18 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path, days: dict[str, str
         outputs.append({str(path.relative_to(job.base)): path.read_bytes() for path in found})
     assert outputs[0] == outputs[1]
     assert len(json.loads(outputs[0]["processing/output/columns/columns.json"])["features"]) == 64
+
+
+def test_build_reads_only_the_days_asked_for(tmp_path: Path, days: dict[str, str]) -> None:
+    span = ("--from", "2026-01-02", "--until", "2026-01-04")
+    job = build(land(tmp_path, days), "--test-partitions", "1", *span)
+    assert job.code == 0, job.output
+    parts = list(days.values())
+    assert job.read("processing/output/train/train.csv") == "".join(parts[1:3])
+    assert job.read("processing/output/test/test.csv") == parts[3]
+
+
+def test_days_that_never_landed_are_refused(tmp_path: Path, days: dict[str, str]) -> None:
+    job = build(land(tmp_path, days), "--test-partitions", "1", "--from", "2026-02-01")
+    assert "no partition lies between --from 2026-02-01 and --until None" in refused(job)
+    assert "there are dt=2026-01-01 to dt=2026-01-05" in refused(job)
