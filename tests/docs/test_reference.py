@@ -442,6 +442,7 @@ def test_running_an_image_by_hand(tmp_path: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     commands = commands.replace("$PWD/build/by-hand", str(tmp_path)).replace("8089", port)
+    commands = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + commands
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-mc", commands],
