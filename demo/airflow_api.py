@@ -12,6 +12,9 @@ import httpx
 
 Json = dict[str, Any]
 
+ATTEMPTS = 8
+"""How often a call is made that a restart, an expired login or a busy database stopped."""
+
 
 class AirflowApiError(Exception):
     """The API server refused a call; says which and why."""
@@ -113,17 +116,21 @@ class AirflowApi:
         return events
 
     def _call(self, method: str, path: str, **arguments: Any) -> Json:
-        for attempt in (1, 2, 3, 4, 5):
+        for attempt in range(1, ATTEMPTS + 1):
             try:
                 answer = self._client.request(method, f"/api/v2{path}", **arguments)
             except httpx.TransportError as error:
                 # The server restarts in tests and is slow on a busy machine; only reading is safe to repeat.
-                if method != "GET" or attempt == 5:
+                if method != "GET" or attempt == ATTEMPTS:
                     raise AirflowApiError(f"{method} {path}: {type(error).__name__}: {error}") from error
-                time.sleep(attempt * 0.5)
+                time.sleep(attempt * 0.3)
                 continue
-            if answer.status_code == httpx.codes.UNAUTHORIZED and attempt < 3:
+            if answer.status_code == httpx.codes.UNAUTHORIZED and attempt < ATTEMPTS:
                 self._log_in()
+                continue
+            # SQLite refuses a writer at once while another writes; the call was rolled back as a whole.
+            if answer.is_server_error and "Database error" in answer.text and attempt < ATTEMPTS:
+                time.sleep(attempt * 0.3)
                 continue
             if answer.is_error:
                 raise AirflowApiError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
