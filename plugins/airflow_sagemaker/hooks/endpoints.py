@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from airflow_sagemaker.fingerprint import tag_list
-from airflow_sagemaker.hooks.faults import as_sagemaker_error, is_missing, translated
+from airflow_sagemaker.hooks.faults import if_found, translated
 from airflow_sagemaker.hooks.jobs import JobHook
 from airflow_sagemaker.hooks.sagemaker import SageMakerHook
 from airflow_sagemaker.specs.base import JsonObject
@@ -32,15 +30,7 @@ class EndpointHook:
 
     def describe(self) -> JsonObject | None:
         """The endpoint, or None if there is none."""
-        try:
-            described: JsonObject = self._client.describe_endpoint(EndpointName=self.endpoint_name)
-        except ClientError as error:
-            if is_missing(error):
-                return None
-            raise as_sagemaker_error(error, self.thing) from error
-        except BotoCoreError as error:
-            raise as_sagemaker_error(error, self.thing) from error
-        return described
+        return if_found(self.thing, self._client.describe_endpoint, EndpointName=self.endpoint_name)
 
     def create(self, config_name: str, tags: Mapping[str, str]) -> None:
         """Create the endpoint; :class:`NameTakenError` where somebody else just did."""
@@ -57,13 +47,7 @@ class EndpointHook:
 
     def delete(self) -> None:
         """Begin to delete the endpoint; one that is not there is no error."""
-        try:
-            self._client.delete_endpoint(EndpointName=self.endpoint_name)
-        except ClientError as error:
-            if not is_missing(error):
-                raise as_sagemaker_error(error, self.thing) from error
-        except BotoCoreError as error:
-            raise as_sagemaker_error(error, self.thing) from error
+        if_found(self.thing, self._client.delete_endpoint, EndpointName=self.endpoint_name)
 
     def invoke(self, body: bytes, content_type: str, accept: str) -> tuple[str, bytes]:
         """The variant that answered, and its answer."""

@@ -6,8 +6,9 @@ ones in ``botocore/retries/standard.py`` (``_THROTTLED_ERROR_CODES``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -157,3 +158,15 @@ def translated(thing: str) -> Iterator[None]:
         yield
     except (ClientError, BotoCoreError) as error:
         raise as_sagemaker_error(error, thing) from error
+
+
+def if_found(thing: str, call: Callable[..., Any], **request: Any) -> dict[str, Any] | None:
+    """The answer of a describe call, or None where there is no such thing."""
+    with translated(thing):
+        try:
+            answer: dict[str, Any] = call(**request)
+        except ClientError as error:
+            if is_missing(error):
+                return None
+            raise
+        return answer

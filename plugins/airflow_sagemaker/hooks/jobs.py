@@ -11,7 +11,14 @@ from pydantic import ValidationError
 
 from airflow_sagemaker.errors import RequestRejectedError
 from airflow_sagemaker.hooks import sdk
-from airflow_sagemaker.hooks.faults import as_sagemaker_error, has_ended, is_missing, is_taken, translated
+from airflow_sagemaker.hooks.faults import (
+    as_sagemaker_error,
+    has_ended,
+    if_found,
+    is_missing,
+    is_taken,
+    translated,
+)
 from airflow_sagemaker.hooks.sagemaker import SageMakerHook
 from airflow_sagemaker.kinds import JobKind
 from airflow_sagemaker.submission import NameTakenError
@@ -58,15 +65,7 @@ class JobHook:
     def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
         """The job, or None if there is none."""
         call = getattr(self._client, f"describe_{kind.operation}")
-        try:
-            described: dict[str, Any] = call(**{kind.name_field: name})
-        except ClientError as error:
-            if is_missing(error):
-                return None
-            raise as_sagemaker_error(error, f"{kind.noun.capitalize()} {name!r}") from error
-        except BotoCoreError as error:
-            raise as_sagemaker_error(error, f"{kind.noun.capitalize()} {name!r}") from error
-        return described
+        return if_found(f"{kind.noun.capitalize()} {name!r}", call, **{kind.name_field: name})
 
     def tags(self, arn: str) -> dict[str, str]:
         """The tags of a resource."""
@@ -76,10 +75,10 @@ class JobHook:
 
     def stop(self, kind: JobKind, name: str) -> None:
         """Stop a job; one that has ended, or is not there, is left as it is."""
-        try:
-            getattr(self._client, f"stop_{kind.operation}")(**{kind.name_field: name})
-        except ClientError as error:
-            if not (is_missing(error) or has_ended(error)):
-                raise as_sagemaker_error(error, f"{kind.noun.capitalize()} {name!r}") from error
-        except BotoCoreError as error:
-            raise as_sagemaker_error(error, f"{kind.noun.capitalize()} {name!r}") from error
+        call = getattr(self._client, f"stop_{kind.operation}")
+        with translated(f"{kind.noun.capitalize()} {name!r}"):
+            try:
+                call(**{kind.name_field: name})
+            except ClientError as error:
+                if not (is_missing(error) or has_ended(error)):
+                    raise

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from airflow_sagemaker.errors import ForeignResourceError
 from airflow_sagemaker.fingerprint import FINGERPRINT_TAG, fingerprint, tag_list
-from airflow_sagemaker.hooks.faults import as_sagemaker_error, is_missing
+from airflow_sagemaker.hooks.faults import if_found
 from airflow_sagemaker.hooks.jobs import JobHook
 from airflow_sagemaker.hooks.sagemaker import SageMakerHook
 from airflow_sagemaker.names import content_name
@@ -53,17 +51,8 @@ class ModelHook:
         return name
 
     def _describe(self, operation: str, name_field: str, name: str) -> dict[str, Any] | None:
-        try:
-            described: dict[str, Any] = getattr(self.sagemaker.client("sagemaker"), operation)(
-                **{name_field: name}
-            )
-        except ClientError as error:
-            if is_missing(error):
-                return None
-            raise as_sagemaker_error(error, name) from error
-        except BotoCoreError as error:
-            raise as_sagemaker_error(error, name) from error
-        return described
+        call = getattr(self.sagemaker.client("sagemaker"), operation)
+        return if_found(name, call, **{name_field: name})
 
     def _require_same(self, thing: str, arn: str, content: str) -> None:
         """A name by content holds that content, unless something else made it."""

@@ -6,11 +6,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from airflow_sagemaker.errors import JobFailedError, JobTimedOutError
 from airflow_sagemaker.fingerprint import FINGERPRINT_TAG, OWNER_TAG, fingerprint
-from airflow_sagemaker.hooks.faults import as_sagemaker_error, is_missing, translated
+from airflow_sagemaker.hooks.faults import if_found, translated
 from airflow_sagemaker.hooks.jobs import JobHook
 from airflow_sagemaker.hooks.sagemaker import SageMakerHook
 from airflow_sagemaker.names import TaskIdentity, digest
@@ -57,12 +55,8 @@ class RegistryHook:
             self._client.update_model_package(**request)
 
     def _ensure_group(self, spec: ModelPackage) -> None:
-        try:
-            self._client.describe_model_package_group(ModelPackageGroupName=spec.group)
-        except ClientError as error:
-            if not is_missing(error):
-                raise as_sagemaker_error(error, f"Model package group {spec.group!r}") from error
-        else:
+        describe = self._client.describe_model_package_group
+        if if_found(f"Model package group {spec.group!r}", describe, ModelPackageGroupName=spec.group):
             return
         request: JsonObject = {"ModelPackageGroupName": spec.group}
         if spec.group_description:
