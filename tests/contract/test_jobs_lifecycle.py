@@ -175,7 +175,8 @@ def test_error_codes_are_those_that_clients_know(local):
     many = code(
         sagemaker.create_training_job, **{**again, "TrainingJobName": "two", "ResourceConfig": cluster}
     )
-    assert many[0] == "ResourceLimitExceeded"
+    assert many[0] == "ValidationException"
+    assert "was asked for 2 of ml.m5.large" in many[1]
     no_model = code(
         sagemaker.create_transform_job,
         TransformJobName="t",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from botocore.handlers import validate_bucket_name
+
+from tests.contract.conftest import LocalServer
 
 
 def code_of(error: pytest.ExceptionInfo[ClientError]) -> str:
@@ -142,3 +145,9 @@ def test_a_body_that_is_no_request(s3: Any, filled: str) -> None:
     with pytest.raises(ClientError) as error:
         s3.delete_objects(Bucket=filled, Delete={"Objects": []})
     assert code_of(error) == "MalformedXML"
+
+
+def test_a_bucket_is_in_the_servers_region(start_server: Callable[..., LocalServer]) -> None:
+    s3 = start_server("--region", "eu-central-1").client("s3")
+    s3.create_bucket(Bucket="local")
+    assert s3.get_bucket_location(Bucket="local")["LocationConstraint"] == "eu-central-1"

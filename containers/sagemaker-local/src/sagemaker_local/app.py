@@ -118,7 +118,7 @@ class App:
             Route(lambda request: INVOCATION_PATH.fullmatch(request.url.path) is not None
                   and signing_name(request) in (None, "sagemaker"), runtime.create_app(self.services)),
             Route(lambda request: signing_name(request) in identity.SIGNING_NAMES, long_tail),
-            Route(lambda request: True, create_s3_app(self.services.objects)),
+            Route(lambda request: True, create_s3_app(self.services.objects, region=settings.region)),
         )  # fmt: skip
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

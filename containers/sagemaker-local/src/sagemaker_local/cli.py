@@ -107,6 +107,10 @@ class _Server(uvicorn.Server):
         partial.replace(self._ready_file)
         print(f"sagemaker-local: ready on {self._url}", flush=True)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ready_file.unlink(missing_ok=True)
+        await super().shutdown(sockets)
+
 
 def _lock(data_dir: Path) -> TextIO | None:
     """Hold the data directory for this process; the kernel lets go of it however the process ends."""

@@ -32,4 +32,3 @@ FAILURE_REASON_CHARACTERS = 1024
 """A job's FailureReason is cut here."""
 
 LIST_PAGE_DEFAULT = 10
-LIST_PAGE_MAXIMUM = 100

@@ -10,7 +10,7 @@ from sagemaker_local import limits
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One server's configuration; nothing else is read from the environment.
+    """One server's configuration.
 
     Attributes:
         data_dir: Everything durable lives here; two servers never share one.

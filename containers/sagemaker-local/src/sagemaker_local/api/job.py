@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sagemaker_local.api.listing import list_page
-from sagemaker_local.errors import AwsError, ResourceInUse, ResourceLimitExceeded, ValidationException
+from sagemaker_local.errors import AwsError, ResourceInUse, ValidationException
 from sagemaker_local.jobs.kinds import JobKind
 from sagemaker_local.jobs.record import JobRecord
 from sagemaker_local.names import arn, now
@@ -134,16 +134,15 @@ def delete_job(services: Services, kind: JobKind, name: str, not_found: NotFound
 
 
 def require_one_instance(count: int, instance_type: str, usage: str) -> None:
-    """Refuse clusters as AWS refuses what an account has no quota for.
+    """Refuse clusters; not as a lack of quota, which clients wait for to pass.
 
     Raises:
-        ResourceLimitExceeded: more than one instance is asked for.
+        ValidationException: more than one instance is asked for.
     """
     if count > 1:
-        raise ResourceLimitExceeded(
-            f"The account-level service limit '{instance_type} for {usage} usage' is 1 Instances, with "
-            f"current utilization of 0 Instances and a request delta of {count} Instances. The local "
-            "SageMaker runs jobs on one instance: ask for one."
+        raise ValidationException(
+            f"The local SageMaker runs a job on one instance and was asked for {count} of {instance_type} "
+            f"for {usage} usage: ask for one."
         )
 
 

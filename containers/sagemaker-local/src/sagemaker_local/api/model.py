@@ -32,6 +32,7 @@ async def create_model(services: Services, request: dict[str, Any]) -> dict[str,
     if container.get("Mode") == "MultiModel":
         raise ValidationException("The local SageMaker does not serve containers of Mode MultiModel")
     refuse(container, ("MultiModelConfig", "ContainerMetricsConfig"), "a container")
+    refuse(request, ("EnableNetworkIsolation",), "a model")
     record = Record("model", name, arn(services.settings, "model", name), {})
     record.document = only_set(
         {
@@ -43,7 +44,7 @@ async def create_model(services: Services, request: dict[str, Any]) -> dict[str,
             "ExecutionRoleArn": request.get("ExecutionRoleArn"),
             "VpcConfig": request.get("VpcConfig"),
             "CreationTime": now(),
-            "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
+            "EnableNetworkIsolation": False,
         }
     )
     try:

@@ -114,7 +114,7 @@ def make_dev(dev: str) -> None:
         if os.path.exists(f"/dev/{name}"):
             bind(f"/dev/{name}", f"{dev}/{name}", True)
     os.mkdir(f"{dev}/shm")
-    os.chmod(f"{dev}/shm", 0o1777)  # noqa: S103 - what every /dev/shm has  # noqa: S103 - what every /dev/shm has
+    os.chmod(f"{dev}/shm", 0o1777)  # noqa: S103 - what every /dev/shm has
     for name, target in {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}.items():
         os.symlink(f"/proc/self/fd{target}", f"{dev}/{name}")
 

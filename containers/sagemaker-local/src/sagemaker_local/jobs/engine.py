@@ -29,7 +29,7 @@ LIFECYCLES: Mapping[str, Callable[[JobRun], Awaitable[None]]] = {
 
 INTERRUPTED = (
     "InternalServerError: the local SageMaker ended while the job was running. "
-    "Nothing of it was uploaded; create the job again under a new name"
+    "Create it again under a new name"
 )
 
 
