@@ -78,7 +78,9 @@ def test_a_link_cannot_carry_a_later_member_outside(objects: ObjectStore, model:
     assert not (model.parent / "escaped.txt").exists()
 
 
-@pytest.mark.parametrize("body", [b"", b"no archive", archive(tarfile.TarInfo("a" * 90))[:60]])
+@pytest.mark.parametrize(
+    "body", [b"", b"no archive", archive(tarfile.TarInfo("a" * 90))[:60]], ids=["empty", "text", "cut"]
+)
 def test_a_broken_archive_says_where_it_is(objects: ObjectStore, model: Path, body: bytes) -> None:
     objects.put("bucket", "m.tar.gz", body)
     with pytest.raises(ArtefactError, match=r"valid tar\.gz archive") as failed:
