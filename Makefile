@@ -38,7 +38,7 @@ imports: setup
 	PYTHONPATH=plugins $(BIN)/lint-imports --no-cache
 
 unit: setup
-	$(PYTEST) -q -n 2 tests/unit tests/dags
+	$(PYTEST) -q -n 2 --dist loadfile tests/unit tests/dags
 
 contract: setup sandbox  ## clients that nobody here wrote, against the local SageMaker
 	$(PYTEST) -q tests/contract
