@@ -14,6 +14,7 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     NoRegionError,
     ParamValidationError,
@@ -144,7 +145,7 @@ def as_sagemaker_error(error: ClientError | BotoCoreError, thing: str) -> SageMa
         return RequestRejectedError(thing, str(error), REMEDIES[RequestRejectedError])
     if isinstance(error, NoCredentialsError):
         return AccessDeniedError(thing, str(error), REMEDIES[AccessDeniedError])
-    if isinstance(error, BotocoreConnectionError | HTTPClientError):
+    if isinstance(error, BotocoreConnectionError | HTTPClientError | IncompleteReadError):
         return UnreachableError(thing, str(error), REMEDIES[UnreachableError])
     if isinstance(error, NoRegionError):
         return ConnectionSettingsError(thing, str(error), "Set region_name in the connection's extra")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from airflow_sagemaker.errors import RequestRejectedError
-from airflow_sagemaker.hooks.faults import as_sagemaker_error, is_missing, translated
+from airflow_sagemaker.hooks.faults import if_found, translated
 from airflow_sagemaker.hooks.sagemaker import SageMakerHook
 from airflow_sagemaker.specs.connection import DEFAULT_CONNECTION_ID
 
@@ -42,27 +40,20 @@ class ObjectStorageHook:
     def exists(self, location: str) -> bool:
         """Whether there is such an object."""
         bucket, key = self.split(location)
-        try:
-            self._client.head_object(Bucket=bucket, Key=key)
-        except ClientError as error:
-            if is_missing(error):
-                return False
-            raise as_sagemaker_error(error, f"Object {self.uri(location)}") from error
-        return True
+        thing = f"Object {self.uri(location)}"
+        return if_found(thing, self._client.head_object, Bucket=bucket, Key=key) is not None
 
     def read_bytes(self, location: str) -> bytes:
         """The whole object; an error that names it where there is none."""
         bucket, key = self.split(location)
-        try:
-            body: bytes = self._client.get_object(Bucket=bucket, Key=key)["Body"].read()
-        except ClientError as error:
-            if is_missing(error):
-                raise RequestRejectedError(
-                    self.uri(location),
-                    "there is no such object",
-                    "Check the task that should have written it",
-                ) from error
-            raise as_sagemaker_error(error, f"Object {self.uri(location)}") from error
+        thing = f"Object {self.uri(location)}"
+        found = if_found(thing, self._client.get_object, Bucket=bucket, Key=key)
+        if found is None:
+            raise RequestRejectedError(
+                thing, "there is no such object", "Check the task that should have written it"
+            )
+        with translated(thing):
+            body: bytes = found["Body"].read()
         return body
 
     def read_text(self, location: str) -> str:
@@ -97,18 +88,6 @@ class ObjectStorageHook:
         """Put a JSON document; the same value gives the same bytes."""
         text = json.dumps(value, indent=2, sort_keys=True) + "\n"
         return self.write_bytes(location, text.encode(), content_type="application/json")
-
-    def iter_uris(self, prefix: str) -> Iterator[str]:
-        """URIs of the objects under a prefix, in the order of their keys."""
-        bucket, key = self.split(prefix)
-        with translated(f"Listing {self.uri(prefix)}"):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
-                for found in page.get("Contents", []):
-                    yield f"s3://{bucket}/{found['Key']}"
-
-    def list_uris(self, prefix: str) -> list[str]:
-        """All URIs under a prefix, in the order of their keys."""
-        return [*self.iter_uris(prefix)]
 
     def copy(self, source: str, destination: str) -> str:
         """Copy an object inside S3; gives the destination's URI."""

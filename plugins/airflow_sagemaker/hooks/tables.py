@@ -11,12 +11,10 @@ from datetime import date, timedelta
 from typing import Any
 
 import pandas
-from botocore.exceptions import ClientError
 
 from airflow_sagemaker.errors import BadTableError, MissingDataError
-from airflow_sagemaker.hooks.faults import is_missing
+from airflow_sagemaker.hooks.faults import if_found, translated
 from airflow_sagemaker.hooks.object_storage import ObjectStorageHook
-from airflow_sagemaker.specs.connection import DEFAULT_CONNECTION_ID
 
 _PARTITION = re.compile(r"/dt=(\d{4}-\d{2}-\d{2})/[^/]+\.csv$")
 
@@ -39,23 +37,27 @@ class Content:
 
 
 class TableHook:
-    """Reads CSV tables through the connection.
+    """Reads CSV tables by location.
 
-    :param aws_conn_id: the Airflow connection
+    :param storage: where they lie, by the connection and region of the task
     """
 
-    def __init__(self, aws_conn_id: str = DEFAULT_CONNECTION_ID) -> None:
-        self.storage = ObjectStorageHook(aws_conn_id)
+    def __init__(self, storage: ObjectStorageHook) -> None:
+        self.storage = storage
+
+    @property
+    def _client(self) -> Any:
+        return self.storage.sagemaker.client("s3")
 
     def objects(self, location: str) -> list[TableObject]:
         """The CSV objects of a location: the object of that name, or all below the prefix, by key."""
         bucket, key = self.storage.split(location)
-        pages = self.storage.sagemaker.client("s3").get_paginator("list_objects_v2")
-        found = [
-            TableObject(f"s3://{bucket}/{entry['Key']}", entry["Size"])
-            for page in pages.paginate(Bucket=bucket, Prefix=key)
-            for entry in page.get("Contents", [])
-        ]
+        with translated(f"Listing {self.storage.uri(location)}"):
+            found = [
+                TableObject(f"s3://{bucket}/{entry['Key']}", entry["Size"])
+                for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
+                for entry in page.get("Contents", [])
+            ]
         if not key.endswith("/"):
             return [entry for entry in found if entry.uri == f"s3://{bucket}/{key}"]
         return [entry for entry in found if entry.uri.endswith(".csv")]
@@ -98,22 +100,17 @@ class TableHook:
     def content(self, location: str) -> Content:
         """Rows, bytes and hash of an object without a header, read in pieces."""
         bucket, key = self.storage.split(location)
-        try:
-            body = self.storage.sagemaker.client("s3").get_object(Bucket=bucket, Key=key)["Body"]
-        except ClientError as error:
-            if is_missing(error):
-                raise MissingDataError(
-                    f"Table s3://{bucket}/{key}",
-                    "there is no such object",
-                    "Check what should have written it",
-                ) from error
-            raise
+        thing = f"Table s3://{bucket}/{key}"
+        found = if_found(thing, self._client.get_object, Bucket=bucket, Key=key)
+        if found is None:
+            raise MissingDataError(thing, "there is no such object", "Check what should have written it")
         rows, size_bytes, digest, last = 0, 0, hashlib.sha256(), b"\n"
-        for piece in body.iter_chunks(1 << 20):
-            rows += piece.count(b"\n")
-            size_bytes += len(piece)
-            digest.update(piece)
-            last = piece[-1:] or last
+        with translated(thing):
+            for piece in found["Body"].iter_chunks(1 << 20):
+                rows += piece.count(b"\n")
+                size_bytes += len(piece)
+                digest.update(piece)
+                last = piece[-1:] or last
         return Content(rows + (last != b"\n"), size_bytes, digest.hexdigest())
 
 

@@ -34,7 +34,7 @@ class PartitionOperator(SageMakerOperator):
 
         day = self._day(context)
         location = f"{self.table.rstrip('/')}/dt={day}/"
-        objects = TableHook(self.aws_conn_id).objects(location)
+        objects = TableHook(self.storage).objects(location)
         uri = self.storage.uri(location)
         if not objects:
             raise MissingDataError(

@@ -65,7 +65,7 @@ class PublishPredictionsOperator(SageMakerOperator):
         """Publish unless exactly this is published; give the rows and the manifest's URI."""
         from airflow_sagemaker.hooks.tables import TableHook
 
-        tables = TableHook(self.aws_conn_id)
+        tables = TableHook(self.storage)
         features, predictions = tables.content(self.features), tables.content(self.predictions)
         if features.rows != predictions.rows:
             raise BadTableError(

@@ -75,7 +75,7 @@ class DataQualityGateOperator(SageMakerOperator):
         from airflow_sagemaker.hooks.tables import TableHook
 
         suite = load_suite(Path(self.suites) / f"{self.suite}.json")
-        tables = TableHook(self.aws_conn_id)
+        tables = TableHook(self.storage)
         columns = self._columns()
         batches = list(_batches(self._objects(tables), self.max_batch_mb * 1_000_000))
         failures: list[str] = []

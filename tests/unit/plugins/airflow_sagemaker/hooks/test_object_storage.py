@@ -3,8 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError, IncompleteReadError
 
-from airflow_sagemaker.errors import RequestRejectedError
+from airflow_sagemaker.errors import RequestRejectedError, UnreachableError
 from airflow_sagemaker.hooks.object_storage import ObjectStorageHook
 
 
@@ -33,15 +34,34 @@ def test_an_object_that_is_not_there(storage: ObjectStorageHook) -> None:
     storage.delete("nowhere")
 
 
-def test_listing_is_by_prefix_and_in_order(storage: ObjectStorageHook) -> None:
-    for name in ("many/b", "many/a/c", "manyfold", "other"):
-        storage.write_text(name, "x")
-    assert storage.list_uris("many/") == ["s3://data/many/a/c", "s3://data/many/b"]
-    assert storage.list_uris("none/") == []
-
-
 def test_copies_and_deletes(storage: ObjectStorageHook) -> None:
     storage.write_text("a", "x")
     assert storage.copy("a", "s3://data/b") == "s3://data/b"
     storage.delete("a")
     assert (storage.exists("a"), storage.exists("b")) == (False, True)
+
+
+@pytest.mark.parametrize("call", ["exists", "read_bytes"])
+def test_an_s3_that_does_not_answer_is_unreachable(
+    storage: ObjectStorageHook, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
+
+    client = storage.sagemaker.client("s3")
+    monkeypatch.setattr(client, "head_object", refuse)
+    monkeypatch.setattr(client, "get_object", refuse)
+    with pytest.raises(UnreachableError, match="Object s3://data/a: Could not connect"):
+        getattr(storage, call)("a")
+
+
+def test_a_body_that_breaks_off_is_unreachable(
+    storage: ObjectStorageHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Body:
+        def read(self) -> bytes:
+            raise IncompleteReadError(actual_bytes=1, expected_bytes=2)
+
+    monkeypatch.setattr(storage.sagemaker.client("s3"), "get_object", lambda **_: {"Body": Body()})
+    with pytest.raises(UnreachableError, match="Object s3://data/a: 1 read, but total bytes expected is 2"):
+        storage.read_bytes("a")
