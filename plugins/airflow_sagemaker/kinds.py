@@ -42,8 +42,6 @@ class JobKind:
     """As it stands in a client's method names: ``create_<operation>``."""
     log_group: str
     console_path: str
-    taken_code: str
-    """Error code of Create for a name that is in use."""
     results: Callable[[Mapping[str, Any]], dict[str, Any]]
     """The small XCom that a completed job leaves, from its describe answer."""
 
@@ -107,7 +105,6 @@ PROCESSING = JobKind(
     operation="processing_job",
     log_group="/aws/sagemaker/ProcessingJobs",
     console_path="processing-jobs",
-    taken_code="ResourceInUse",
     results=_processing_results,
 )
 TRAINING = JobKind(
@@ -116,7 +113,6 @@ TRAINING = JobKind(
     operation="training_job",
     log_group="/aws/sagemaker/TrainingJobs",
     console_path="jobs",
-    taken_code="ResourceInUse",
     results=_training_results,
 )
 COMPILATION = JobKind(
@@ -125,7 +121,6 @@ COMPILATION = JobKind(
     operation="compilation_job",
     log_group="/aws/sagemaker/CompilationJobs",
     console_path="compilation-jobs",
-    taken_code="ResourceInUse",
     results=_compilation_results,
 )
 TRANSFORM = JobKind(
@@ -134,7 +129,6 @@ TRANSFORM = JobKind(
     operation="transform_job",
     log_group="/aws/sagemaker/TransformJobs",
     console_path="transform-jobs",
-    taken_code="ResourceInUse",
     results=_transform_results,
 )
 

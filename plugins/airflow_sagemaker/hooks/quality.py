@@ -48,11 +48,6 @@ class Verdict:
     data_docs: bytes
     """The page of great-expectations' data docs."""
 
-    @property
-    def passed(self) -> bool:
-        """Whether the table may go on."""
-        return not self.failures
-
 
 def load_suite(path: Path) -> gx.ExpectationSuite:
     """Read a suite; an unknown expectation or argument is an error that names it."""
