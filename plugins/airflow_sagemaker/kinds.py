@@ -27,8 +27,11 @@ ENDS: Mapping[str, End] = {
     "STOPPED": End.STOPPED,
 }
 STOPPING = "STOPPING"
-OVERRUN_WORDS = ("maxruntime", "max runtime", "maximum runtime", "maxwaittime", "timeout", "timed out")
+LIMIT_WORDS = ("maxruntime", "max runtime", "maximum runtime", "maxwaittime")
 """``SecondaryStatus`` of a training job is MaxRuntimeExceeded; other kinds say it in their reason."""
+OVERRUN_WORDS = (*LIMIT_WORDS, "timeout", "timed out")
+OTHER_FAULTS = ("algorithmerror", "internalservererror", "internalerror")
+"""How a reason begins that quotes the program or blames the service: its timeouts are other ones."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,10 @@ class JobKind:
     console_path: str
     results: Callable[[Mapping[str, Any]], dict[str, Any]]
     """The small XCom that a completed job leaves, from its describe answer."""
+    runs_a_container: bool = True
+    """Whether timeouts of a program, or of asking it, may stand in the reason."""
+    start_field: str | None = None
+    """When it left pending, for a kind whose run time the service does not limit."""
 
     @property
     def name_field(self) -> str:
@@ -68,9 +75,16 @@ class JobKind:
         return self.end(described) is None and self.status(described).upper() != STOPPING
 
     def overran(self, described: Mapping[str, Any]) -> bool:
-        """Whether AWS stopped the job because its own maximum run or waiting time had passed."""
-        words = f"{described.get('SecondaryStatus', '')} {self.reason(described)}".lower()
-        return any(word in words for word in OVERRUN_WORDS)
+        """Whether AWS ended the job because its own maximum run or waiting time had passed.
+
+        Most kinds are stopped then, a compilation fails. What a failed job says may be about another timeout.
+        """
+        reason = self.reason(described).lower()
+        failed = self.end(described) is End.FAILED
+        if failed and reason.startswith(OTHER_FAULTS):
+            return False
+        words = LIMIT_WORDS if failed and self.runs_a_container else OVERRUN_WORDS
+        return any(word in f"{described.get('SecondaryStatus', '')} {reason}".lower() for word in words)
 
     def reason(self, described: Mapping[str, Any]) -> str:
         """What AWS, or the program itself, gives as the reason."""
@@ -122,6 +136,7 @@ COMPILATION = JobKind(
     log_group="/aws/sagemaker/CompilationJobs",
     console_path="compilation-jobs",
     results=_compilation_results,
+    runs_a_container=False,
 )
 TRANSFORM = JobKind(
     noun="transform job",
@@ -130,6 +145,7 @@ TRANSFORM = JobKind(
     log_group="/aws/sagemaker/TransformJobs",
     console_path="transform-jobs",
     results=_transform_results,
+    start_field="TransformStartTime",
 )
 
 KINDS: Mapping[str, JobKind] = {

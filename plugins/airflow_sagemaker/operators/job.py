@@ -107,18 +107,23 @@ class JobOperator(SageMakerOperator, Generic[JobSpec]):
             return results_of(self.kind, submitted.completed)
         waiting_s = self.max_runtime_s(spec) + self.pending_allowance_s
         self.defer(
-            trigger=self.trigger(submitted.name, deadline_s=time.time() + waiting_s),
+            trigger=self.trigger(
+                submitted.name,
+                deadline_s=time.time() + waiting_s,
+                max_runtime_s=self.max_runtime_s(spec) if self.kind.start_field else None,
+            ),
             method_name="execute_complete",
             timeout=timedelta(seconds=waiting_s + BACKSTOP_S),
         )
 
-    def trigger(self, name: str, deadline_s: float) -> JobTrigger:
+    def trigger(self, name: str, *, deadline_s: float, max_runtime_s: int | None) -> JobTrigger:
         """What waits."""
         from airflow_sagemaker.triggers.job import JobTrigger
 
         return JobTrigger(
             kind=self.kind.operation,
             job_name=name,
+            max_runtime_s=max_runtime_s,
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
             poll_interval_s=self.poll_interval_s or self.hook.settings.poll_interval_s,

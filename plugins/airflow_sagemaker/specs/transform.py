@@ -33,7 +33,7 @@ class TransformJob(Spec):
     environment: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
     resources: TransformResources = TransformResources()
     max_runtime_s: int = Field(default=3600, ge=1)
-    """How long to wait for the job; the service itself sets no limit on a transform job."""
+    """The task stops the job after so long; the service itself sets no limit on a transform job."""
     tags: Mapping[str, str] = Field(default_factory=dict)
 
     def to_request(self, places: Places, model_name: str) -> JsonObject:

@@ -21,14 +21,17 @@ class JobTrigger(PollingTrigger):
 
     :param kind: key of :data:`airflow_sagemaker.kinds.KINDS`
     :param job_name: the job
+    :param max_runtime_s: how long the job may run once it has left pending, for kinds that the service lets
+        run for ever
     """
 
-    fields = ("kind", "job_name", *PollingTrigger.fields)
+    fields = ("kind", "job_name", "max_runtime_s", *PollingTrigger.fields)
 
-    def __init__(self, *, kind: str, job_name: str, **kwargs: Any) -> None:
+    def __init__(self, *, kind: str, job_name: str, max_runtime_s: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.kind = kind
         self.job_name = job_name
+        self.max_runtime_s = max_runtime_s
 
     @property
     def _kind(self) -> JobKind:
@@ -61,12 +64,20 @@ class JobTrigger(PollingTrigger):
             return self.payload("vanished", reason="AWS does not know it any more")
         end = self._kind.end(described)
         if end is None:
+            self._limit(described)
             return None
         if end is End.COMPLETED:
             return self.payload(end.value, results=results_of(self._kind, described))
-        if end is End.STOPPED and self._kind.overran(described):
-            return self.payload("timed_out", reason="AWS stopped it: its own max_runtime_s has passed")
+        if self._kind.overran(described):
+            reason = f"AWS ended it: its own max_runtime_s has passed ({self._kind.reason(described)})"
+            return self.payload("timed_out", reason=reason)
         return self.payload(end.value, reason=self._kind.reason(described))
+
+    def _limit(self, described: Mapping[str, Any]) -> None:
+        """Once the job has left pending, count its run time where the service does not."""
+        started = described.get(self._kind.start_field) if self._kind.start_field else None
+        if started is not None and self.max_runtime_s is not None:
+            self.deadline_s = min(self.deadline_s, started.timestamp() + self.max_runtime_s)
 
     async def give_up(self) -> dict[str, Any] | None:
         """Stop the job; go on waiting where AWS cannot be told now."""

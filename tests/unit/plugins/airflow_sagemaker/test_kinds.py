@@ -5,7 +5,18 @@ from typing import Any
 import botocore.session
 import pytest
 
-from airflow_sagemaker.kinds import ENDS, KINDS, STOPPING, TRAINING, End, JobKind, results_of
+from airflow_sagemaker.kinds import (
+    COMPILATION,
+    ENDS,
+    KINDS,
+    PROCESSING,
+    STOPPING,
+    TRAINING,
+    TRANSFORM,
+    End,
+    JobKind,
+    results_of,
+)
 
 SERVICE: Any = botocore.session.get_session().get_service_model("sagemaker")
 
@@ -80,6 +91,26 @@ def test_a_job_stopped_by_its_own_limit_is_told_from_one_that_somebody_stopped(
     described: dict[str, Any], overran: bool
 ) -> None:
     assert TRAINING.overran({"TrainingJobStatus": "Stopped", **described}) is overran
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "overran"),
+    [
+        (COMPILATION, "ClientError: the compilation ran longer than MaxRuntimeInSeconds (60)", True),
+        (COMPILATION, "ClientError: Compilation timed out", True),
+        (COMPILATION, "InternalServerError: timeout", False),
+        (COMPILATION, "ClientError: no such framework", False),
+        (PROCESSING, "Job exceeded its MaxRuntimeInSeconds", True),
+        (PROCESSING, "AlgorithmError: TimeoutError: read timed out, exit code: 1", False),
+        (PROCESSING, "AlgorithmError: max runtime of the solver is 0", False),
+        (TRANSFORM, "ClientError: the model server timed out", False),
+    ],
+)
+def test_a_job_failed_by_its_own_limit_is_told_from_one_that_met_another(
+    kind: JobKind, reason: str, overran: bool
+) -> None:
+    described = {f"{kind.title}Status": "Failed", "FailureReason": reason}
+    assert kind.overran(described) is overran
 
 
 def test_stopped_is_an_end_but_never_success() -> None:

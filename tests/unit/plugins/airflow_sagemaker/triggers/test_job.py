@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,17 +45,19 @@ class Aws:
         self.stop_answer: Exception | None = None
         self.log_answer: Exception | None = None
 
-    async def describe_training_job(self, TrainingJobName: str) -> dict[str, Any]:
+    async def describe_training_job(self, **_: str) -> dict[str, Any]:
         answer = self.answers[min(self.looks, len(self.answers) - 1)]
         self.looks += 1
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    async def stop_training_job(self, TrainingJobName: str) -> None:
+    async def stop_training_job(self, **name: str) -> None:
         if self.stop_answer:
             raise self.stop_answer
-        self.stopped.append(TrainingJobName)
+        self.stopped += name.values()
+
+    describe_transform_job, stop_transform_job = describe_training_job, stop_training_job
 
     async def describe_log_streams(self, **_: Any) -> dict[str, Any]:
         if self.log_answer:
@@ -128,6 +131,11 @@ async def test_it_looks_until_the_job_has_ended(start: Start) -> None:
         (described("Failed", FailureReason="AlgorithmError: x"), "failed", "AlgorithmError: x"),
         (described("Stopped"), "stopped", "AWS gives no reason"),
         (described("Stopped", SecondaryStatus="MaxRuntimeExceeded"), "timed_out", "max_runtime_s"),
+        (
+            described("Failed", FailureReason="longer than MaxRuntimeInSeconds (9)"),
+            "timed_out",
+            "Seconds (9)",
+        ),
         (refusal("ValidationException", "Requested resource not found."), "vanished", "does not know it"),
     ],
 )
@@ -174,6 +182,33 @@ async def test_the_deadline_stops_the_job(start: Start) -> None:
     trigger, aws = start(described("InProgress"), deadline_s=0.0)
     assert (await payload(trigger))["end"] == "timed_out"
     assert aws.stopped == ["job"]
+
+
+@pytest.mark.parametrize(
+    ("started_s_ago", "stopped"),
+    [(None, []), (30, []), (90, ["job"])],
+    ids=["pending", "running", "overran"],
+)
+async def test_a_transform_has_its_run_time_from_when_it_left_pending(
+    start: Start, started_s_ago: int | None, stopped: list[str]
+) -> None:
+    running: dict[str, Any] = {
+        "TransformJobName": "job",
+        "TransformJobArn": ARN,
+        "TransformJobStatus": "InProgress",
+    }
+    if started_s_ago is not None:
+        running["TransformStartTime"] = datetime.fromtimestamp(time.time() - started_s_ago, UTC)
+    completed = {
+        **running,
+        "TransformJobStatus": "Completed",
+        "TransformOutput": {"S3OutputPath": "s3://b/out/"},
+    }
+    trigger, aws = start(
+        running, completed, kind="transform_job", max_runtime_s=60, deadline_s=time.time() + 7200
+    )
+    assert (await payload(trigger))["end"] == ("timed_out" if stopped else "completed")
+    assert aws.stopped == stopped
 
 
 async def test_a_job_that_completed_by_the_deadline_is_no_failure(start: Start) -> None:
