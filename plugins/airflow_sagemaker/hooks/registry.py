@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from airflow_sagemaker.errors import JobFailedError, JobTimedOutError
+from airflow_sagemaker.errors import JobFailedError, JobTimedOutError, RequestRejectedError
 from airflow_sagemaker.fingerprint import FINGERPRINT_TAG, OWNER_TAG, fingerprint
 from airflow_sagemaker.hooks.faults import if_found, translated
 from airflow_sagemaker.hooks.jobs import JobHook
@@ -23,7 +23,7 @@ VERSION_POLL_S = 1.0
 
 
 class RegistryHook:
-    """Register a version once, and set its approval.
+    """Register a version once, set its approval, and find the approved one.
 
     Versions have no name of our choosing and, inside a group, no tags: the owner and fingerprint stand in
     the version's CustomerMetadataProperties, and the ClientToken makes AWS itself answer a repeated
@@ -53,6 +53,44 @@ class RegistryHook:
             request["ApprovalDescription"] = note
         with translated(f"Model package {arn}"):
             self._client.update_model_package(**request)
+
+    def approved(self, group: str, arn: str) -> str:
+        """The ARN of a version of the group, which has to be approved."""
+        thing = f"Model package {arn}"
+        with translated(thing):
+            described: JsonObject = self._client.describe_model_package(ModelPackageName=arn)
+        if described.get("ModelPackageGroupName") != group:
+            raise RequestRejectedError(
+                thing,
+                f"it belongs to {described.get('ModelPackageGroupName', 'no group')}, not to {group}",
+                "Give a version of this pipeline's group",
+            )
+        if described["ModelApprovalStatus"] != "Approved":
+            raise RequestRejectedError(
+                thing,
+                f"it is {described['ModelApprovalStatus']}",
+                "Approve it first, or give an approved version",
+            )
+        return str(described["ModelPackageArn"])
+
+    def newest_approved(self, group: str) -> str:
+        """The ARN of the group's newest approved version."""
+        thing = f"Model package group {group!r}"
+        with translated(thing):
+            found = self._client.list_model_packages(
+                ModelPackageGroupName=group,
+                ModelApprovalStatus="Approved",
+                SortBy="CreationTime",
+                SortOrder="Descending",
+                MaxResults=1,
+            )["ModelPackageSummaryList"]
+        if not found:
+            raise RequestRejectedError(
+                thing,
+                "it has no approved version",
+                "Run the pipeline's model_build DAG, or approve a version",
+            )
+        return str(found[0]["ModelPackageArn"])
 
     def _ensure_group(self, spec: ModelPackage) -> None:
         describe = self._client.describe_model_package_group
@@ -116,10 +154,12 @@ class RegistryHook:
                     "; ".join(str(item.get("FailureReason")) for item in details) or "AWS gives no reason"
                 )
                 raise JobFailedError(
-                    thing, f"it failed: {reasons}", "Correct the model or its image, then clear"
+                    thing, f"it failed: {reasons}", "Correct the model or its image, then clear the task"
                 )
             if time.monotonic() > until:
                 raise JobTimedOutError(
-                    thing, f"it is still {status}", "Look at it in the registry, then clear"
+                    thing,
+                    f"it is still {status} after {VERSION_WAIT_S:.0f} s",
+                    "Look at it in the registry; clear the task to find this version again",
                 )
             time.sleep(VERSION_POLL_S)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_sagemaker.errors import RequestRejectedError
 from airflow_sagemaker.operators.base import SageMakerOperator
 
 if TYPE_CHECKING:
@@ -29,43 +28,10 @@ class ChooseModelOperator(SageMakerOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Give the version's ARN."""
-        from airflow_sagemaker.hooks.faults import translated
+        from airflow_sagemaker.hooks.registry import RegistryHook
 
-        with translated(f"Model package group {self.group}"):
-            arn = self._named() if self.model_package_arn not in (None, "", "None") else self._newest()
+        registry = RegistryHook(self.hook)
+        named = None if self.model_package_arn in (None, "", "None") else self.model_package_arn
+        arn = registry.approved(self.group, named) if named else registry.newest_approved(self.group)
         self.log.info("Using %s", arn)
         return {"model_package_arn": arn}
-
-    def _named(self) -> str:
-        described = self.hook.client("sagemaker").describe_model_package(
-            ModelPackageName=self.model_package_arn
-        )
-        if described.get("ModelPackageGroupName") != self.group:
-            raise RequestRejectedError(
-                f"Model package {self.model_package_arn}",
-                f"it belongs to {described.get('ModelPackageGroupName', 'no group')}, not to {self.group}",
-                "Give a version of this pipeline's group",
-            )
-        if described["ModelApprovalStatus"] != "Approved":
-            raise RequestRejectedError(
-                f"Model package {self.model_package_arn}",
-                f"it is {described['ModelApprovalStatus']}",
-                "Approve it first, or give an approved version",
-            )
-        return str(described["ModelPackageArn"])
-
-    def _newest(self) -> str:
-        found = self.hook.client("sagemaker").list_model_packages(
-            ModelPackageGroupName=self.group,
-            ModelApprovalStatus="Approved",
-            SortBy="CreationTime",
-            SortOrder="Descending",
-            MaxResults=1,
-        )["ModelPackageSummaryList"]
-        if not found:
-            raise RequestRejectedError(
-                f"Model package group {self.group}",
-                "it has no approved version",
-                "Run the pipeline's model_build DAG, or approve a version",
-            )
-        return str(found[0]["ModelPackageArn"])

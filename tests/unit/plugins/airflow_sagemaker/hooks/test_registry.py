@@ -67,7 +67,10 @@ def test_approving_what_is_not_there_names_it(hook: RegistryHook) -> None:
 
 @pytest.mark.parametrize(
     ("status", "error", "text"),
-    [("Failed", JobFailedError, "it failed: no image"), ("InProgress", JobTimedOutError, "still InProgress")],
+    [
+        ("Failed", JobFailedError, "it failed: no image"),
+        ("InProgress", JobTimedOutError, "still InProgress after 0 s"),
+    ],
 )
 def test_a_version_that_does_not_complete(
     hook: RegistryHook, monkeypatch: pytest.MonkeyPatch, status: str, error: type[Exception], text: str
