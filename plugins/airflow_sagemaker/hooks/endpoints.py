@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from botocore.exceptions import ClientError
+
+from airflow_sagemaker.errors import InvocationError
 from airflow_sagemaker.fingerprint import tag_list
-from airflow_sagemaker.hooks.faults import if_found, translated
+from airflow_sagemaker.hooks.faults import code_of, if_found, message_of, translated
 from airflow_sagemaker.hooks.jobs import JobHook
 from airflow_sagemaker.hooks.sagemaker import SageMakerHook
 from airflow_sagemaker.specs.base import JsonObject
+
+SHOWN_CHARACTERS = 300
+"""How much of a container's refusal an error shows."""
 
 
 class EndpointHook:
@@ -50,9 +56,24 @@ class EndpointHook:
         if_found(self.thing, self._client.delete_endpoint, EndpointName=self.endpoint_name)
 
     def invoke(self, body: bytes, content_type: str, accept: str) -> tuple[str, bytes]:
-        """The variant that answered, and its answer."""
+        """The variant that answered, and its answer; a container that answers with an error is told apart."""
         with translated(self.thing):
-            answer = self.sagemaker.client("sagemaker-runtime").invoke_endpoint(
-                EndpointName=self.endpoint_name, Body=body, ContentType=content_type, Accept=accept
-            )
+            try:
+                answer = self.sagemaker.client("sagemaker-runtime").invoke_endpoint(
+                    EndpointName=self.endpoint_name, Body=body, ContentType=content_type, Accept=accept
+                )
+            except ClientError as error:
+                if code_of(error) == "ModelError":
+                    raise self._refused(error) from error
+                raise
             return str(answer.get("InvokedProductionVariant", "")), answer["Body"].read()
+
+    def _refused(self, error: ClientError) -> InvocationError:
+        """What the container answered; ModelError has it beside the message that AWS wraps it in."""
+        said = str(error.response.get("OriginalMessage") or message_of(error)).strip()
+        shown = said if len(said) <= SHOWN_CHARACTERS else f"{said[:SHOWN_CHARACTERS]}…"
+        return InvocationError(
+            self.thing,
+            f"its container answers {error.response.get('OriginalStatusCode', 'an error')}: {shown}",
+            "Read the endpoint's log and compare what the model expects with what was sent",
+        )
