@@ -53,11 +53,11 @@ class ForeignResourceError(SageMakerError):
 
 
 class JobError(SageMakerError):
-    """A job ended without success."""
+    """A job ended without success, or there is no name left for it."""
 
 
 class JobFailedError(JobError):
-    """The job's own program or data made it fail."""
+    """A job's own program or data made it fail, or a model version its validation."""
 
 
 class ServiceFaultError(JobError):
@@ -73,7 +73,7 @@ class JobStoppedError(JobError):
 
 
 class JobTimedOutError(JobError):
-    """The job outlasted its time, or waiting for it did."""
+    """A job, a rollout or a registration outlasted its time, or waiting for it did."""
 
 
 class JobVanishedError(JobError):
@@ -85,7 +85,7 @@ class RolloutError(SageMakerError):
 
 
 class InvocationError(SageMakerError):
-    """An endpoint does not answer as it should."""
+    """An endpoint, or the model's program behind it, does not answer as it should."""
 
 
 class DataError(SageMakerError):

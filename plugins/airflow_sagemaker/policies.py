@@ -92,10 +92,7 @@ def retry_policy() -> ExceptionRetryPolicy:
                     DataError,
                     ForeignResourceError,
                     InvocationError,
-                    JobFailedError,
-                    JobStoppedError,
-                    JobTimedOutError,
-                    JobVanishedError,
+                    JobError,  # but for those above
                     RequestRejectedError,
                     RolloutError,
                 ],

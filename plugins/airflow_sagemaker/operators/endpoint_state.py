@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 BACKSTOP_S = 600
 """Airflow's own deferral timeout comes this much after the trigger's."""
 
+TIMED_OUT_REMEDY = "SageMaker goes on with it: read the endpoint's log, clear the task to wait for it again"
+
 SETTLE = "settle"
 """Waiting for whatever goes on to end, before acting."""
 SERVE = "serve"
@@ -112,7 +114,7 @@ class EndpointOperator(SageMakerOperator):
             case "completed":
                 return event["results"]
             case "timed_out":
-                raise JobTimedOutError(thing, event["reason"], "Look at its log, then clear the task")
+                raise JobTimedOutError(thing, event["reason"], TIMED_OUT_REMEDY)
             case "trouble":
                 raise error_named(event["error"], thing, event["reason"], event["remedy"])
         if event["phase"] == SETTLE:

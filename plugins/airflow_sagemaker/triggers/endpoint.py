@@ -84,8 +84,10 @@ class EndpointTrigger(PollingTrigger):
         return self.payload("settled", status=status, config=config, reason=described.get("FailureReason"))
 
     async def give_up(self) -> dict[str, Any] | None:
-        """Nothing can be stopped; say that time is up."""
-        return self.payload("timed_out", reason=f"it did not get there within {self.limit_s} s")
+        """SageMaker has no call to stop a rollout; say that time is up."""
+        return self.payload(
+            "timed_out", reason=f"it does not serve config {self.wanted_config} after {self.limit_s} s"
+        )
 
     def payload(self, end: str, **more: Any) -> dict[str, Any]:
         """The event, with all that the worker needs: ``dag.test()`` keeps nothing else for it."""

@@ -9,7 +9,7 @@ from airflow_sagemaker.policies import CAPACITY_DELAY, failure, retry_policy
 
 RETRIED = {"ThrottledError", "UnreachableError", "ServiceFaultError", "SpotInterruptedError"}
 LATER = {"CapacityError", "QuotaExceededError"}
-BASES = {"SageMakerError", "JobError"}
+BASES = {"SageMakerError"}
 CLASSES = {
     name: kind
     for name, kind in vars(errors).items()

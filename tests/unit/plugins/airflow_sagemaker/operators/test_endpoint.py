@@ -174,7 +174,7 @@ def test_once_it_is_at_rest_the_next_step_is_taken(
 def test_success_and_timeout(rollout: EndpointRolloutOperator) -> None:
     done = event("completed", SERVE, results={"endpoint_arn": "arn:e"})
     assert rollout.execute_complete(context(), done) == {"endpoint_arn": "arn:e"}
-    with pytest.raises(JobTimedOutError, match="too long"):
+    with pytest.raises(JobTimedOutError, match=r"too long\. SageMaker goes on with it"):
         rollout.execute_complete(context(), event("timed_out", SERVE, reason="too long"))
 
 
