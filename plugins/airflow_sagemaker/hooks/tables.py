@@ -63,18 +63,29 @@ class TableHook:
         return [entry for entry in found if entry.uri.endswith(".csv")]
 
     def partitions(
-        self, prefix: str, first: date, last: date, *, gaps_allowed: bool = False
+        self, prefix: str, first: date | None, last: date | None, *, gaps_allowed: bool = False
     ) -> list[TableObject]:
-        """The objects of the daily partitions from first to last, both included; each has to be there."""
+        """The objects of the daily partitions from first to last, both included; each has to be there.
+
+        An end that is None is that of the partitions which are there.
+        """
         by_day: dict[date, list[TableObject]] = {}
         for entry in self.objects(prefix):
             if match := _PARTITION.search(entry.uri):
                 by_day.setdefault(date.fromisoformat(match[1]), []).append(entry)
+        thing = f"Table {self.storage.uri(prefix)}"
+        if not by_day:
+            raise MissingDataError(thing, "it has no partition dt=YYYY-MM-DD/ with a CSV object", "Land some")
+        first, last = first or min(by_day), last or max(by_day)
+        if last < first:
+            raise MissingDataError(
+                thing, f"no day lies between {first} and {last}", "Give the range in order, and where data is"
+            )
         wanted = [first + timedelta(days=number) for number in range((last - first).days + 1)]
         missing = [day for day in wanted if day not in by_day]
         if missing and (not gaps_allowed or len(missing) == len(wanted)):
             raise MissingDataError(
-                f"Table {self.storage.uri(prefix)}",
+                thing,
                 f"{len(missing)} of {len(wanted)} partitions from {first} to {last} are missing: "
                 + _listed([f"dt={day}" for day in missing]),
                 "Land them, or give the range that is there",

@@ -32,9 +32,9 @@ class DataQualityGateOperator(SageMakerOperator):
     :param columns: names of the columns of a table without header
     :param columns_from: location of a JSON object with these names as `label` and `features`, where only an
         earlier task knows them
-    :param first_partition: with `last_partition`: read the daily partitions `dt=…/` of the prefix from this
-        day on; each of them must be there
-    :param last_partition: last daily partition, included
+    :param first_partition: read the daily partitions `dt=…/` of the prefix from this day on; each of them
+        must be there; without it, from the first that is there
+    :param last_partition: read them up to this day, included; without it, up to the last that is there
     :param gaps_allowed: accept missing days
     :param max_batch_mb: how much CSV is validated at once
     """
@@ -103,8 +103,8 @@ class DataQualityGateOperator(SageMakerOperator):
         return [names["label"], *names["features"]]
 
     def _objects(self, tables: TableHook) -> list[TableObject]:
-        if self.first_partition and self.last_partition:
-            first, last = date.fromisoformat(self.first_partition), date.fromisoformat(self.last_partition)
+        first, last = _day(self.first_partition), _day(self.last_partition)
+        if first or last:
             return tables.partitions(self.table, first, last, gaps_allowed=self.gaps_allowed)
         if found := tables.objects(self.table):
             return found
@@ -147,6 +147,11 @@ class DataQualityGateOperator(SageMakerOperator):
         for warning in verdict.warnings:
             self.log.warning("%s", warning)
         self.log.info("Data docs: %s", page)
+
+
+def _day(text: str | None) -> date | None:
+    """A rendered bound; None and nothing leave that end open."""
+    return None if text in (None, "", "None") else date.fromisoformat(text)
 
 
 def _batches(objects: list[TableObject], limit_bytes: int) -> Iterator[list[TableObject]]:
