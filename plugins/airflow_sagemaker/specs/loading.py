@@ -46,18 +46,28 @@ class LoadedPipelines(NamedTuple):
 
 def load_pipelines(include: Path) -> LoadedPipelines:
     """Load every `pipelines/*.yaml` below the include folder."""
-    pipelines: list[Pipeline] = []
+    loaded: list[tuple[_Document, Pipeline]] = []
     errors: list[SpecError] = []
     for path in sorted((include / "pipelines").glob("*.y*ml")):
         try:
-            pipelines.append(load_pipeline(path))
+            loaded.append(_load(path))
         except SpecError as error:
             errors.append(error)
+    pipelines: list[Pipeline] = []
+    for document, pipeline in loaded:
+        if problems := _shared_name_problems(document, pipeline, loaded):
+            errors.append(SpecError(problems))
+        else:
+            pipelines.append(pipeline)
     return LoadedPipelines(tuple(pipelines), tuple(errors))
 
 
 def load_pipeline(path: Path) -> Pipeline:
     """Load one file of `<include>/pipelines`; its suites must lie in `<include>/expectations`."""
+    return _load(path)[1]
+
+
+def _load(path: Path) -> tuple[_Document, Pipeline]:
     document = _read(path)
     try:
         pipeline = Pipeline.model_validate(document.values)
@@ -70,7 +80,26 @@ def load_pipeline(path: Path) -> Pipeline:
     ]
     if problems:
         raise SpecError(problems)
-    return pipeline
+    return document, pipeline
+
+
+def _shared_name_problems(
+    document: _Document, pipeline: Pipeline, loaded: list[tuple[_Document, Pipeline]]
+) -> list[str]:
+    """What a pipeline shares with others: each would replace the other's model, so neither may run."""
+    problems = []
+    for other_document, other in loaded:
+        if other is pipeline:
+            continue
+        shown = _shown(other_document.path)
+        # SageMaker takes two endpoint names that differ in case only for the same.
+        if other.endpoint_name.casefold() == pipeline.endpoint_name.casefold():
+            text = f"the endpoint {pipeline.endpoint_name!r} is that of {shown} too; give each its own"
+            problems.append(document.problem(("rollout", "endpoint_name"), text))
+        if other.model_package_group == pipeline.model_package_group:
+            text = f"the group {pipeline.model_package_group!r} is that of {shown} too; give each its own"
+            problems.append(document.problem(("registration", "group"), text))
+    return problems
 
 
 def _name_problems(document: _Document, pipeline: Pipeline) -> list[str]:

@@ -10,11 +10,12 @@ import re
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from airflow_sagemaker.specs.base import Resources, Spec
 from airflow_sagemaker.specs.hyperparameter import Hyperparameter
 from airflow_sagemaker.specs.metrics import MetricBar
+from airflow_sagemaker.specs.transform import within_what_may_be_under_way
 
 #: Of what Neo supports, the frameworks whose compiled models our serving images understand.
 Framework = Literal["SKLEARN", "XGBOOST"]
@@ -221,6 +222,16 @@ class Batch(Section):
     """Names of the columns that the model answers, in order; the gate and the manifest use them."""
     prediction_suite: SuiteName
     """Expectations that the predictions of a partition must meet before they are published."""
+
+    _under_way = field_validator("max_concurrent")(within_what_may_be_under_way)
+
+    @field_validator("end_date")
+    @classmethod
+    def _after_the_start(cls, end_date: date | None, info: ValidationInfo) -> date | None:
+        start_date = info.data.get("start_date")
+        if end_date and start_date and end_date < start_date:
+            raise ValueError(f"{end_date} is before start_date, {start_date}; give them in order")
+        return end_date
 
     @property
     def first_logical_date(self) -> datetime:

@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from airflow_sagemaker.specs.base import JsonObject, Places, Spec, text_map
+
+MAX_MB_UNDER_WAY = 100
+"""Most of ``MaxConcurrentTransforms`` times ``MaxPayloadInMB`` (API reference of CreateTransformJob)."""
+
+
+def within_what_may_be_under_way(max_concurrent: int, info: ValidationInfo) -> int:
+    """The number of concurrent requests, or an error where their payloads together are too much."""
+    payload_mb = info.data.get("max_payload_mb", 0)
+    if max_concurrent * payload_mb > MAX_MB_UNDER_WAY:
+        raise ValueError(
+            f"{max_concurrent} requests of {payload_mb} MB are more than the {MAX_MB_UNDER_WAY} MB that may "
+            "be under way; lower max_concurrent or max_payload_mb"
+        )
+    return max_concurrent
 
 
 class TransformResources(Spec):
@@ -35,6 +49,8 @@ class TransformJob(Spec):
     max_runtime_s: int = Field(default=3600, ge=1)
     """The task stops the job after so long; the service itself sets no limit on a transform job."""
     tags: Mapping[str, str] = Field(default_factory=dict)
+
+    _under_way = field_validator("max_concurrent")(within_what_may_be_under_way)
 
     def to_request(self, places: Places, model_name: str) -> JsonObject:
         """The body of CreateTransformJob, but for the name and the tags."""

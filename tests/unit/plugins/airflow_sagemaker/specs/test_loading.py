@@ -137,6 +137,17 @@ WRONG = {
         "      value: five\n",
         "training.hyperparameters.calibration_folds: minimum and maximum are for numbers; use choices for text",
     ),
+    "more under way than SageMaker takes": (
+        "  prediction_suite: digits_predictions\n",
+        "  max_concurrent: 17\n  prediction_suite: digits_predictions\n",
+        "batch.max_concurrent: 17 requests of 6 MB are more than the 100 MB that may be under way; lower "
+        "max_concurrent or max_payload_mb",
+    ),
+    "end before the start": (
+        "end_date: 2026-01-14",
+        "end_date: 2025-12-31",
+        "batch.end_date: 2025-12-31 is before start_date, 2026-01-01; give them in order",
+    ),
     "given twice": (
         "owner: data-science",
         "owner: data-science\nowner: somebody-else",
@@ -280,6 +291,38 @@ def test_a_wrong_file_hides_no_other(include: Path, digits: Path) -> None:
         loaded.raise_errors()
     files = {problem.split(":")[0] for problem in raised.value.problems}
     assert files == {"include/pipelines/broken.yaml", "include/pipelines/digits.yaml"}
+
+
+SHARED = {
+    "rollout:\n": (
+        "rollout:\n  endpoint_name: Bank-Marketing\n",
+        "rollout.endpoint_name: the endpoint 'Bank-Marketing' is that of include/pipelines/bank_marketing.yaml too",
+        "rollout.endpoint_name: the endpoint 'bank-marketing' is that of include/pipelines/digits.yaml too",
+    ),
+    "registration:\n": (
+        "registration:\n  group: bank-marketing\n",
+        "registration.group: the group 'bank-marketing' is that of include/pipelines/bank_marketing.yaml too",
+        "registration.group: the group 'bank-marketing' is that of include/pipelines/digits.yaml too",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "given"), SHARED.items(), ids=["endpoint", "group"])
+def test_two_pipelines_that_share_a_name_are_both_refused_and_no_other(
+    include: Path, digits: Path, text: str, given: tuple[str, str, str]
+) -> None:
+    becomes, said_of_digits, said_of_bank = given
+    third = digits.with_name("third.yaml")
+    third.write_text(digits.read_text().replace("name: digits\n", "name: third\n"))
+    digits.write_text(digits.read_text().replace(text, becomes))
+    loaded = load_pipelines(include)
+    assert [pipeline.name for pipeline in loaded.pipelines] == ["third"]
+    bank, numbers = map(str, loaded.errors)
+    assert said_of_digits in numbers
+    assert said_of_bank in bank
+    line = digits.read_text().splitlines().index(becomes.splitlines()[1]) + 1
+    assert numbers.startswith(f"include/pipelines/digits.yaml:{line}: ")
+    assert "\n" not in bank + numbers
 
 
 def test_the_repositorys_specs_are_right() -> None:

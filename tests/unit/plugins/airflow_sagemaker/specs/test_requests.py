@@ -164,3 +164,16 @@ def test_a_device_is_a_target_too() -> None:
         "S3OutputLocation": "s3://data/o",
         "TargetDevice": "ml_c5",
     }
+
+
+@pytest.mark.parametrize(("max_payload_mb", "max_concurrent"), [(6, 17), (100, 2)])
+def test_a_transform_keeps_within_what_may_be_under_way(max_payload_mb: int, max_concurrent: int) -> None:
+    limits = {"max_payload_mb": max_payload_mb, "max_concurrent": max_concurrent}
+    with pytest.raises(ValidationError, match=r"max_concurrent\n.*more than the 100 MB"):
+        TransformJob.model_validate({**TRANSFORM.model_dump(), **limits})
+
+
+@pytest.mark.parametrize(("max_payload_mb", "max_concurrent"), [(100, 1), (5, 20), (0, 50), (100, 0)])
+def test_a_transform_may_use_all_that_may_be_under_way(max_payload_mb: int, max_concurrent: int) -> None:
+    limits = {"max_payload_mb": max_payload_mb, "max_concurrent": max_concurrent}
+    assert TransformJob.model_validate({**TRANSFORM.model_dump(), **limits}).max_concurrent == max_concurrent
