@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 PYTEST = $(BIN)/python -m pytest
+WORKERS = -n 2 --dist loadgroup
 export PATH := $(CURDIR)/build/uv:$(PATH)
 # Byte code halves Airflow's start; some machines switch it off.
 unexport PYTHONDONTWRITEBYTECODE
@@ -38,7 +39,7 @@ imports: setup
 	PYTHONPATH=plugins $(BIN)/lint-imports --no-cache
 
 unit: setup
-	$(PYTEST) -q -n 2 --dist loadfile tests/unit tests/dags
+	$(PYTEST) -q $(WORKERS) tests/unit tests/dags
 
 contract: setup sandbox  ## clients that nobody here wrote, against the local SageMaker
 	$(PYTEST) -q tests/contract
@@ -50,7 +51,7 @@ sandbox:  # the tests of the bubblewrap executor need it; make demo does not
 	@scripts/sandbox
 
 test: lint types imports sandbox  ## every test
-	$(PYTEST) -q $(ARGS) tests
+	$(PYTEST) -q $(WORKERS) $(ARGS) tests
 
 lock: setup  ## compile requirements*.in
 	scripts/lock

@@ -45,10 +45,15 @@ def root() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the cheap tiers first: a broken unit is named before the chain that it breaks."""
+    """Run the cheap tiers first: a broken unit is named before the chain that it breaks.
 
-    def cost(item: pytest.Item) -> int:
-        tier = item.path.relative_to(ROOT / "tests").parts[0]
-        return TIERS.index(tier) if tier in TIERS else len(TIERS)
+    With ``-n 2 --dist loadgroup`` a file stays with one worker, and so do the tests that share the stack.
+    """
 
-    items.sort(key=cost)
+    def tier(item: pytest.Item) -> str:
+        return item.path.relative_to(ROOT / "tests").parts[0]
+
+    items.sort(key=lambda item: TIERS.index(tier(item)) if tier(item) in TIERS else len(TIERS))
+    for item in items:
+        group = "stack" if tier(item) in ("e2e", "faults") else item.path.relative_to(ROOT).as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
