@@ -28,6 +28,10 @@ SCORED_DAYS = (date(2026, 1, 12), date(2026, 1, 13), date(2026, 1, 14))
 RUN_TIMEOUT_S = 900
 ROWS_PER_REQUEST = 100
 BACKFILL_ATTEMPTS = 10
+PASSING_TROUBLE = (
+    "Database is locked",  # SQLite gives up at once where the scheduler writes in the same moment
+    "already a running backfill",  # Airflow answers a cancellation before it has committed it
+)
 
 
 class DemoError(Exception):
@@ -181,8 +185,7 @@ class Chain:
             try:
                 self.api.post("/backfills", body)
             except AirflowApiError as error:
-                # On SQLite the call gives up at once where the scheduler writes in the same moment.
-                if "Database is locked" not in str(error) or attempt == BACKFILL_ATTEMPTS:
+                if attempt == BACKFILL_ATTEMPTS or not any(words in str(error) for words in PASSING_TROUBLE):
                     raise
                 time.sleep(attempt * 0.5)
             else:
