@@ -85,7 +85,9 @@ def _original_model(house: House, uri: str, rows: list[list[str]], folder: Path)
     """Probabilities by the trained model and XGBoost itself, without any program of the image."""
     archive = house.read(uri.removeprefix(f"s3://{BUCKET}/"))
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-        files.extract("model.ubj", folder, filter="data")
+        member = files.extractfile("model.ubj")
+        assert member is not None
+        (folder / "model.ubj").write_bytes(member.read())
     np.save(folder / "rows.npy", np.array(rows, dtype=np.float32))
     venv = folder / "venv"
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, venv], check=True)

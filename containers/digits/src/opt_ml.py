@@ -12,7 +12,7 @@ import sys
 import tarfile
 import traceback
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 BASE_DIR = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
 MESSAGE_LIMIT_BYTES = 1024  # AWS keeps no more of a failure or an exit message.
@@ -42,11 +42,24 @@ def only_archive(directory: Path) -> Path:
     return archives[0]
 
 
+def _plain_members(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
+    """Every member, if all are files and folders below the archive's root, as PEP 706's filter would take."""
+    members = tar.getmembers()
+    for member in members:
+        path = PurePosixPath(member.name)
+        if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
+            raise tarfile.TarError(f"{member.name!r} is no file or folder below the archive's root")
+    return members
+
+
 def extract(archive: Path, directory: Path) -> Path:
     """Unpack a model artefact; members that would leave the directory are refused."""
     try:
         with tarfile.open(archive) as tar:
-            tar.extractall(directory, filter="data")
+            if hasattr(tarfile, "data_filter"):
+                tar.extractall(directory, filter="data")
+            else:  # Python 3.11.2, as Debian 12 has it
+                tar.extractall(directory, members=_plain_members(tar))  # noqa: S202 (checked)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise JobError(f"{archive}: cannot be unpacked ({error}); is it a complete model.tar.gz?") from error
     return directory

@@ -8,7 +8,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .request import CompilationError
@@ -17,11 +17,24 @@ MANIFEST_FILE = "manifest.json"
 FORMAT = 1
 
 
+def _plain_members(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
+    """Every member, if all are files and folders below the archive's root, as PEP 706's filter would take."""
+    members = tar.getmembers()
+    for member in members:
+        path = PurePosixPath(member.name)
+        if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
+            raise tarfile.TarError(f"{member.name!r} is no file or folder below the archive's root")
+    return members
+
+
 def extract(archive: Path, directory: Path) -> None:
     """Unpack model.tar.gz; members that would leave the directory are refused."""
     try:
         with tarfile.open(archive) as tar:
-            tar.extractall(directory, filter="data")
+            if hasattr(tarfile, "data_filter"):
+                tar.extractall(directory, filter="data")
+            else:  # Python 3.11.2, as Debian 12 has it
+                tar.extractall(directory, members=_plain_members(tar))  # noqa: S202 (checked)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise CompilationError(
             f"InputConfig.S3Uri: the model artefact cannot be unpacked ({error}); it must be a complete "
