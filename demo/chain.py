@@ -29,7 +29,8 @@ RUN_TIMEOUT_S = 900
 ROWS_PER_REQUEST = 100
 BACKFILL_ATTEMPTS = 10
 PASSING_TROUBLE = (
-    "Database is locked",  # SQLite gives up at once where the scheduler writes in the same moment
+    "Database is locked",  # SQLite gives up at once where the scheduler writes in the same moment,
+    "Database error",  # which only some of the API's answers say in so many words
     "already a running backfill",  # Airflow answers a cancellation before it has committed it
 )
 
@@ -181,8 +182,8 @@ class Chain:
             "run_on_latest_version": True,
         }
         for attempt in range(1, BACKFILL_ATTEMPTS + 1):
-            self.cancel_backfills()
             try:
+                self.cancel_backfills()
                 self.api.post("/backfills", body)
             except AirflowApiError as error:
                 if attempt == BACKFILL_ATTEMPTS or not any(words in str(error) for words in PASSING_TROUBLE):
