@@ -5,7 +5,8 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 PYTEST = $(BIN)/python -m pytest
-WORKERS = -n 2 --dist loadgroup
+# A file stays with one worker, and with it what its tests share.
+WORKERS = -n 2 --dist loadfile
 export PATH := $(CURDIR)/build/uv:$(PATH)
 # Byte code halves Airflow's start; some machines switch it off.
 unexport PYTHONDONTWRITEBYTECODE
@@ -51,7 +52,8 @@ sandbox:  # the tests of the bubblewrap executor need it; make demo does not
 	@scripts/sandbox
 
 test: lint types imports sandbox  ## every test
-	$(PYTEST) -q $(WORKERS) $(ARGS) tests
+	$(PYTEST) -q $(WORKERS) tests/unit tests/dags tests/docs tests/contract
+	$(PYTEST) -q tests/e2e tests/faults
 
 lock: setup  ## compile requirements*.in
 	scripts/lock

@@ -44,19 +44,11 @@ def root() -> Path:
     return ROOT
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """With ``-n 2 --dist loadgroup`` a file stays with one worker, and so do the tests that share the stack.
-
-    Here, because xdist reads the groups before any other hook sees the whole collection.
-    """
-    group = "stack" if _tier(item) in ("e2e", "faults") else item.path.relative_to(ROOT).as_posix()
-    item.add_marker(pytest.mark.xdist_group(group))
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the cheap tiers first: a broken unit is named before the chain that it breaks."""
-    items.sort(key=lambda item: TIERS.index(_tier(item)) if _tier(item) in TIERS else len(TIERS))
 
+    def cost(item: pytest.Item) -> int:
+        tier = item.path.relative_to(ROOT / "tests").parts[0]
+        return TIERS.index(tier) if tier in TIERS else len(TIERS)
 
-def _tier(item: pytest.Item) -> str:
-    return item.path.relative_to(ROOT / "tests").parts[0]
+    items.sort(key=cost)
