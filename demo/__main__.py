@@ -71,8 +71,11 @@ def _run(stack: Stack, progress: Progress, home: Path, *, started: float, attach
                 stage.detail = f"{stack.sagemaker_url}, {stack.airflow_url}"
         for note in stack.notes:
             progress.note(note)
+        told = len(stack.notes)
         setup_s = time.time() - started
         chain = Chain(stack, progress).run()
+        for note in stack.notes[told:]:
+            progress.note(note)
         with progress.stage("Write the summary and pictures"):
             intervals = jobs.intervals(aws.client("sagemaker", stack.sagemaker_url), chain.started_at)
             pictures.draw(home, chain, intervals)

@@ -32,6 +32,7 @@ AIRFLOW_SERVICES = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 SAGEMAKER_START_TIMEOUT_S = 60
 AIRFLOW_START_TIMEOUT_S = 180
+SCHEDULER_RESTARTS = 3
 
 
 class StackError(Exception):
@@ -69,7 +70,7 @@ class Stack:
         sagemaker_url: Endpoint of every AWS service.
         airflow_url: Airflow's UI and API.
         password: Of the user ``admin``.
-        notes: What a user should know about the start: ports that were taken, leftovers that were stopped.
+        notes: What a user should know: ports that were taken, leftovers that were stopped, restarts.
     """
 
     def __init__(self, settings: StackSettings) -> None:
@@ -80,6 +81,7 @@ class Stack:
         self.notes: list[str] = []
         self._home = settings.home.resolve()
         self._services: dict[str, Service] = {}
+        self._scheduler_restarts = 0
         self._environment: dict[str, str] = {}
         self._log_ports: tuple[int, int] = (0, 0)
 
@@ -133,14 +135,17 @@ class Stack:
     def start_airflow(self) -> None:
         """Start the four processes of Airflow and wait until each reports healthy."""
         for name in AIRFLOW_SERVICES:
-            command = [_program("airflow"), name]
-            if name == "scheduler":
-                # -P: the folder of the script is no place to import from.
-                command = [sys.executable, "-P", str(ROOT / "demo" / "warm_scheduler.py")]
-            if name == "api-server":
-                command += ["--host", "127.0.0.1", "--port", self.airflow_url.rpartition(":")[2]]
-            self._start(name, command, self._environment)
+            self._start_airflow_service(name)
         self._wait(self._healthy, "Airflow", AIRFLOW_SERVICES, AIRFLOW_START_TIMEOUT_S)
+
+    def _start_airflow_service(self, name: str) -> None:
+        command = [_program("airflow"), name]
+        if name == "scheduler":
+            # -P: the folder of the script is no place to import from.
+            command = [sys.executable, "-P", str(ROOT / "demo" / "warm_scheduler.py")]
+        if name == "api-server":
+            command += ["--host", "127.0.0.1", "--port", self.airflow_url.rpartition(":")[2]]
+        self._start(name, command, self._environment)
 
     def wait_for_dags(self, dag_ids: set[str], *, timeout_s: float = 60) -> None:
         """Wait until the DAG processor has parsed these DAGs.
@@ -171,11 +176,25 @@ class Stack:
         )
 
     def check(self) -> None:
-        """Raise StackError when a process of the stack has ended by itself."""
-        for service in self._services.values():
-            if not service.running:
-                code = service.process.returncode
-                raise StackError(f"{service.name} ended with {code}; {service.log}:\n{service.last_lines()}")
+        """Look after the processes: a scheduler that ended by itself is started again, as in any deployment.
+
+        Raises:
+            StackError: another process has ended by itself, or the scheduler does so again and again.
+        """
+        for name, service in list(self._services.items()):
+            if service.running:
+                continue
+            if name == "scheduler" and self._scheduler_restarts < SCHEDULER_RESTARTS:
+                self._scheduler_restarts += 1
+                self.notes.append(f"the scheduler ended by itself and was started again; see {service.log}")
+                self._start_airflow_service(name)
+                continue
+            code = service.process.returncode
+            raise StackError(f"{name} ended with {code}; {service.log}:\n{service.last_lines()}")
+
+    def process_id(self, name: str) -> int:
+        """Process id of a service."""
+        return self._services[name].process.pid
 
     def stop(self) -> None:
         """Stop everything; nothing of the stack runs afterwards."""

@@ -1,7 +1,9 @@
-"""A power cut: every process of Airflow and of the local SageMaker is killed at once while a job runs."""
+"""Processes are killed: the scheduler alone, and in a power cut everything at once while a job runs."""
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 
@@ -11,6 +13,14 @@ from tests.digits_build import Built
 from tests.running_stack import House, states
 
 DAG_ID = "interrupted__model_build"
+
+
+def test_a_scheduler_that_dies_is_started_again(house: House, digits: Built) -> None:
+    scheduler = house.stack.process_id("scheduler")
+    os.kill(scheduler, signal.SIGKILL)
+    run = house.run("digits__endpoint_rollout")
+    assert run.state == "success", states(run)
+    assert house.stack.process_id("scheduler") != scheduler
 
 
 def test_after_a_power_cut_everything_is_there_and_the_run_goes_on(house: House, digits: Built) -> None:
