@@ -7,6 +7,7 @@ Signatures are not verified; a presigned URL is held to its expiry.
 
 from __future__ import annotations
 
+import errno
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -149,16 +150,29 @@ async def _answer(scope: Scope, receive: Receive, send: Send, store: ObjectStore
         response = error_response(error, request, scope["path"])
     except ClientGone:
         raise
-    except Exception:
+    except (
+        Exception
+    ) as error:  # a defect or a broken disk: the client gets an answer, the log the whole story
         log.exception("%s %s failed", scope["method"], scope["path"])
-        failure = S3Error(
-            "We encountered an internal error. Please try again.", code="InternalError", status_code=500
-        )
-        response = error_response(failure, request, scope["path"])
+        response = error_response(failure(error), request, scope["path"])
     if request is not None and not request.body_finished:
         await _leave_body(request, response)
     request_id = request.request_id if request else secrets.token_hex(8).upper()
     await _send(scope["method"], response, request_id, send)
+
+
+def failure(error: Exception) -> S3Error:
+    """What the client is told of an error that is not its own; a full disk is not worth its retries (507)."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return S3Error(
+            "The disk of the local SageMaker's data directory is full; nothing was changed. Free space on it "
+            "and send the request again.",
+            code="InsufficientStorage",
+            status_code=507,
+        )
+    return S3Error(
+        "We encountered an internal error. Please try again.", code="InternalError", status_code=500
+    )
 
 
 def route(request: S3Request) -> Handler:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -9,7 +11,7 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 
-from sagemaker_local.s3.app import create_app
+from sagemaker_local.s3.app import create_app, failure
 from sagemaker_local.s3.object_store import ObjectStore
 
 
@@ -120,3 +122,10 @@ async def test_a_blob_that_is_gone_is_no_missing_key(http: httpx.AsyncClient, tm
         if blob.is_file():
             blob.unlink()
     assert (await http.get("/bucket/k")).status_code == 500
+
+
+@pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 507), (errno.EDQUOT, 507), (errno.EIO, 500)])
+def test_a_full_disk_is_named_and_not_worth_a_retry(number: int, status: int) -> None:
+    told = failure(OSError(number, os.strerror(number)))
+    assert told.status_code == status
+    assert ("is full" in told.message) == (status == 507)
