@@ -111,7 +111,7 @@ class App:
         }
         long_tail = identity.create_app(self.services)
         self.routes: Sequence[Route] = (
-            Route(lambda request: request.url.path == "/_sagemaker_local/health", self._health),
+            Route(lambda request: request.url.path == "/_local/health", self._health),
             Route(lambda request: target(request) in self.json, self._json),
             Route(lambda request: target(request) in identity.TARGETS, long_tail),
             Route(lambda request: "x-amz-target" in request.headers, self._unknown_target),
