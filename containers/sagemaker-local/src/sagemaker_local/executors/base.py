@@ -24,6 +24,28 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a program may use of the machine; None leaves it what there is.
+
+    Attributes:
+        vcpus: Processors' worth of time.
+        memory_bytes: Memory of all its processes together.
+    """
+
+    vcpus: float | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A host path and where the program sees it."""
+
+    host_path: Path
+    path: str
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """One start of a container.
 
@@ -36,6 +58,9 @@ class Program:
         port: The program is told to listen here (``SAGEMAKER_BIND_TO_PORT``) on 127.0.0.1.
         host_name: ``algo-1`` for the first instance of a job.
         network: False cuts the program off from everything but itself (EnableNetworkIsolation).
+        limits: What its instance type gives it; enforced as far as the machine can.
+        hosts: Further names in its /etc/hosts, with their addresses: the other hosts of a job.
+        mounts: Further host paths that it sees, also below /opt/ml.
     """
 
     image: str | Source
@@ -46,6 +71,9 @@ class Program:
     port: int | None = None
     host_name: str = "algo-1"
     network: bool = True
+    limits: Limits = Limits()
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
 
 
 class RunningProgram(Protocol):
@@ -54,6 +82,11 @@ class RunningProgram(Protocol):
     @property
     def pid(self) -> int:
         """Process id on the host."""
+        ...
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether a process of it was killed because its memory limit was reached."""
         ...
 
     async def wait(self) -> int:

