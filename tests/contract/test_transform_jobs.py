@@ -215,7 +215,6 @@ def test_a_stopped_job_ends_and_writes_nothing(probe: Probe) -> None:
     [
         ({"split": "RecordIO"}, "RecordIO"),
         ({"compression": "Bzip2"}, "Bzip2"),
-        ({"DataProcessing": {"JoinSource": "Input"}}, "DataProcessing"),
         ({"MaxPayloadInMB": 60, "MaxConcurrentTransforms": 2}, "100"),
     ],
 )
@@ -225,3 +224,39 @@ def test_what_is_not_served_is_refused_when_the_job_is_created(
     with pytest.raises(ClientError, match=message) as refused:
         Job(probe, {}).start(**more)
     assert refused.value.response["Error"]["Code"] == "ValidationException"
+
+
+def test_columns_are_filtered_and_joined_row_by_row(probe: Probe) -> None:
+    body = b"".join(b"id-%d,%d,%d\n" % (number, number, number * 2) for number in range(30_000))
+    job = Job(probe, {"a.csv": body}).start(
+        MaxPayloadInMB=1,
+        MaxConcurrentTransforms=4,
+        DataProcessing={"InputFilter": "$[1:]", "JoinSource": "Input", "OutputFilter": "$[0,-1]"},
+    )
+    wanted = b"".join(b"id-%d,%d\n" % (number, number * 2) for number in range(30_000))
+    assert job.completed() == {"a.csv.out": wanted}
+    assert job.described()["DataProcessing"]["JoinSource"] == "Input"
+
+
+def test_json_lines_are_joined_under_a_name(probe: Probe) -> None:
+    job = Job(probe, {"a.jsonl": b'{"id": 1, "x": [1, 2]}\n{"id": 2, "x": [3, 4]}'}).start(
+        "application/jsonlines", DataProcessing={"InputFilter": "$.x", "JoinSource": "Input"}
+    )
+    lines = [json.loads(line) for line in job.completed()["a.jsonl.out"].splitlines()]
+    assert lines == [
+        {"id": 1, "x": [1, 2], "SageMakerOutput": [1, 2]},
+        {"id": 2, "x": [3, 4], "SageMakerOutput": [3, 4]},
+    ]
+
+
+def test_a_record_that_the_filter_does_not_fit_fails_its_object(probe: Probe) -> None:
+    job = Job(probe, {"bad.jsonl": b'{"y": 1}\n', "good.jsonl": b'{"x": 1}\n'}).start(
+        "application/jsonlines", DataProcessing={"InputFilter": "$.x"}
+    )
+    assert 'bad.jsonl: the filter $.x selects nothing of the record {"y": 1}' in job.failed()
+    assert job.outputs() == {"good.jsonl.out": b"1\n"}
+
+
+def test_a_wrong_filter_is_refused_at_once(probe: Probe) -> None:
+    with pytest.raises(ClientError, match="InputFilter '\\$\\[' is not a valid JSONPath"):
+        Job(probe, {}).start(DataProcessing={"InputFilter": "$["})

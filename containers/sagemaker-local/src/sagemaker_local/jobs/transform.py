@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sagemaker_local.jobs.outcome import JobFailed
 from sagemaker_local.jobs.run import JobRun
-from sagemaker_local.serving.transform import TransformError, run_transform
+from sagemaker_local.serving.transform import run_transform
+from sagemaker_local.serving.transform_feed import TransformError
 
 
 async def run_transform_job(run: JobRun) -> None:

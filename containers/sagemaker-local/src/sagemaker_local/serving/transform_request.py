@@ -8,6 +8,7 @@ from typing import Any
 
 from sagemaker_local import limits
 from sagemaker_local.errors import ValidationException
+from sagemaker_local.serving.data_processing import DataProcessing
 
 MAX_PAYLOAD_DEFAULT_MB = 6
 MAX_PAYLOAD_MOST_MB = 100
@@ -32,6 +33,7 @@ class TransformSettings:
         retries: Of a request that timed out or met a 5xx.
         headers: Sent with every request.
         accept: The content type of the output, if one is asked for.
+        processing: Filters and join, if any are asked for.
     """
 
     by_line: bool
@@ -44,6 +46,7 @@ class TransformSettings:
     retries: int
     headers: Mapping[str, str]
     accept: str | None
+    processing: DataProcessing | None
 
     @classmethod
     def of(cls, job: Mapping[str, Any], container: Mapping[str, Any]) -> TransformSettings:
@@ -71,6 +74,7 @@ class TransformSettings:
             retries=int(client.get("InvocationsMaxRetries", INVOCATIONS_RETRIES_DEFAULT)),
             headers={name: value for name, value in headers.items() if value},
             accept=accept,
+            processing=DataProcessing.of(job),
         )
 
 
@@ -100,12 +104,7 @@ def check_transform(request: Mapping[str, Any]) -> None:
             "MaxConcurrentTransforms * MaxPayloadInMB must not be greater than "
             f"{MAX_PAYLOAD_MOST_MB} MB; lower one of them."
         )
-    processing = request.get("DataProcessing", {})
-    for field, default in (("InputFilter", "$"), ("OutputFilter", "$"), ("JoinSource", "None")):
-        if processing.get(field, default) != default:
-            raise ValidationException(
-                f"The local SageMaker does not serve DataProcessing.{field}; leave it out or give '{default}'"
-            )
+    DataProcessing.of(request)
     if request.get("DataCaptureConfig"):
         raise ValidationException("The local SageMaker does not serve DataCaptureConfig of a transform job")
 

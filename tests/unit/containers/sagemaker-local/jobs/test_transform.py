@@ -6,7 +6,7 @@ import pytest
 
 from sagemaker_local.errors import ValidationException
 from sagemaker_local.jobs import transform
-from sagemaker_local.serving.transform import TransformError
+from sagemaker_local.serving.transform_feed import TransformError
 from sagemaker_local.store import Record
 
 
