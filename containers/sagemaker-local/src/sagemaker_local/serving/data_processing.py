@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sagemaker_local.errors import ValidationException
 
 if TYPE_CHECKING:
-    from jsonpath_ng import JSONPath
+    from jsonpath_ng.jsonpath import JSONPath
 
 EVERYTHING = "$"
 CSV, JSON, JSON_LINES = "text/csv", "application/json", "application/jsonlines"
@@ -48,10 +48,10 @@ class Filter:
         """
         if text in ("", EVERYTHING):
             return None
-        import jsonpath_ng  # its parser takes a while to import and few jobs filter
+        from jsonpath_ng.parser import parse  # takes a while to import, and few jobs filter
 
         try:
-            path = jsonpath_ng.parse(text)
+            path = parse(text)
         except Exception as error:  # the library's lexer and parser each have exceptions of their own
             raise ValidationException(
                 f"DataProcessing.{field} '{text}' is not a valid JSONPath: {error}. "
@@ -232,7 +232,7 @@ class DataProcessing:
 
 
 def _shape(path: Any) -> type[dict[str, Any]] | type[list[Any]] | None:
-    from jsonpath_ng import Child, Fields, Index, Root
+    from jsonpath_ng.jsonpath import Child, Fields, Index, Root
 
     leaf = path.right if isinstance(path, Child) else path
     if isinstance(leaf, Fields) and len(leaf.fields) > 1:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sagemaker_local.errors import ValidationException
 from sagemaker_local.serving.data_processing import CsvFormat, DataProcessing, DataProcessingError
 
