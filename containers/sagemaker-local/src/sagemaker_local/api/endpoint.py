@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +24,8 @@ async def create_endpoint(services: Services, request: dict[str, Any]) -> dict[s
     """CreateEndpoint: the models are resolved now, so that deleting them later changes nothing, as on AWS."""
     name, config_name = request["EndpointName"], request["EndpointConfigName"]
     deployment(request)
-    plan = FleetPlan.new(config_name, _variants(services, config_name))
+    config = get(services, "endpoint_config", config_name).document
+    plan = FleetPlan.new(config_name, _variants(services, config_name), config)
     at = now()
     record = Record(
         "endpoint",
@@ -70,7 +72,7 @@ async def update_endpoint(services: Services, request: dict[str, Any]) -> dict[s
     if request.get("RetainAllVariantProperties"):
         excluded = request.get("ExcludeRetainedVariantProperties", [])
         variants = _retained(endpoint, variants, {each["VariantPropertyType"] for each in excluded})
-    plan = FleetPlan.new(config_name, variants)
+    plan = FleetPlan.new(config_name, variants, get(services, "endpoint_config", config_name).document)
 
     def change(record: Record) -> None:
         _require_settled(record)
@@ -163,9 +165,11 @@ def _variants(services: Services, config_name: str) -> list[VariantPlan]:
             VariantPlan(
                 name=variant["VariantName"],
                 weight=float(variant["InitialVariantWeight"]),
-                instances=int(variant["InitialInstanceCount"]),
+                instances=int(variant.get("InitialInstanceCount", 1)),  # a serverless variant has none
                 container=container,
                 start_timeout_s=variant.get("ContainerStartupHealthCheckTimeoutInSeconds"),
+                instance_type=variant.get("InstanceType"),
+                serverless=variant.get("ServerlessConfig"),
             )
         )
     return plans
@@ -181,9 +185,7 @@ def _retained(endpoint: Record, variants: list[VariantPlan], excluded: set[str])
         instances = variant.instances
         if "DesiredInstanceCount" not in excluded:
             instances = now_served.get("instances", instances)
-        retained.append(
-            VariantPlan(variant.name, weight, instances, variant.container, variant.start_timeout_s)
-        )
+        retained.append(dataclasses.replace(variant, weight=weight, instances=instances))
     return retained
 
 

@@ -23,12 +23,16 @@ class Container:
         model: The artefact that becomes ``/opt/ml/model``, or None when the image brings its own.
         additional: Artefacts of ``/opt/ml/additional-model-data-sources/<channel>`` by channel.
         environment: Added to the image's ENV.
+        multi_model: ``model`` is the prefix of many artefacts, loaded when they are asked for.
+        cache_models: They stay loaded until there is no room for them.
     """
 
     image: str
     model: Artefact | None = None
     additional: Mapping[str, Artefact] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    multi_model: bool = False
+    cache_models: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored."""
@@ -42,6 +46,8 @@ class Container:
             model=Artefact(**stored["model"]) if stored["model"] else None,
             additional={name: Artefact(**artefact) for name, artefact in stored["additional"].items()},
             environment=stored["environment"],
+            multi_model=stored.get("multi_model", False),
+            cache_models=stored.get("cache_models", True),
         )
 
 
@@ -101,10 +107,11 @@ def _of_package(package: Record, given: Mapping[str, Any]) -> Container:
 
 def _container(definition: Mapping[str, Any], environment: Mapping[str, str]) -> Container:
     model = None
+    multi_model = definition.get("Mode") == "MultiModel"
     if source := definition.get("ModelDataSource", {}).get("S3DataSource"):
         model = Artefact.of_source(source)
     elif url := definition.get("ModelDataUrl"):
-        model = Artefact(url)
+        model = Artefact(url, is_prefix=multi_model)
     return Container(
         image=definition["Image"],
         model=model,
@@ -113,4 +120,6 @@ def _container(definition: Mapping[str, Any], environment: Mapping[str, str]) ->
             for source in definition.get("AdditionalModelDataSources", [])
         },
         environment=dict(environment),
+        multi_model=multi_model,
+        cache_models=definition.get("MultiModelConfig", {}).get("ModelCacheSetting") != "Disabled",
     )

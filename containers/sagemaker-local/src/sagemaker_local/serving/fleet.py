@@ -20,6 +20,7 @@ from sagemaker_local.serving.container import Container
 from sagemaker_local.serving.container_log import ContainerLog
 from sagemaker_local.serving.model_server import ModelServer, PingError, ServeError
 from sagemaker_local.serving.router import Router, Variant
+from sagemaker_local.serving.variant_server import variant_server
 from sagemaker_local.settings import Settings
 
 LOG_GROUP = "/aws/sagemaker/Endpoints/{}"
@@ -39,6 +40,8 @@ class VariantPlan:
     instances: int
     container: Container
     start_timeout_s: float | None = None
+    instance_type: str | None = None
+    serverless: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored."""
@@ -48,6 +51,8 @@ class VariantPlan:
             "instances": self.instances,
             "container": self.container.to_json(),
             "start_timeout_s": self.start_timeout_s,
+            "instance_type": self.instance_type,
+            "serverless": self.serverless,
         }
 
     @classmethod
@@ -63,22 +68,39 @@ class FleetPlan:
     id: str
     config_name: str
     variants: Sequence[VariantPlan]
+    data_capture: Mapping[str, Any] | None = None
+    asynchronous: Mapping[str, Any] | None = None
 
     @classmethod
-    def new(cls, config_name: str, variants: Sequence[VariantPlan]) -> FleetPlan:
-        """A plan with an identity of its own."""
-        return cls(secrets.token_hex(6), config_name, variants)
+    def new(
+        cls, config_name: str, variants: Sequence[VariantPlan], config: Mapping[str, Any] | None = None
+    ) -> FleetPlan:
+        """A plan with an identity of its own; the endpoint config's other settings come from ``config``."""
+        given = config or {}
+        return cls(
+            secrets.token_hex(6),
+            config_name,
+            variants,
+            data_capture=given.get("DataCaptureConfig"),
+            asynchronous=given.get("AsyncInferenceConfig"),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored."""
         variants = [variant.to_json() for variant in self.variants]
-        return {"id": self.id, "config_name": self.config_name, "variants": variants}
+        return {
+            "id": self.id,
+            "config_name": self.config_name,
+            "variants": variants,
+            "data_capture": self.data_capture,
+            "asynchronous": self.asynchronous,
+        }
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> FleetPlan:
         """The reverse of :meth:`to_json`."""
         variants = [VariantPlan.from_json(variant) for variant in stored["variants"]]
-        return cls(stored["id"], stored["config_name"], variants)
+        return cls(**{**stored, "variants": variants})
 
 
 class Fleet:
@@ -111,8 +133,8 @@ class Fleet:
                 log = ContainerLog(logs, LOG_GROUP.format(endpoint_name), f"{variant.name}/{instance_id()}")
                 self._logs.append(log)
                 servers.append(
-                    ModelServer(
-                        variant.container,
+                    variant_server(
+                        variant,
                         directory / f"{variant.name}-{number}",
                         environment=common(settings),
                         executor=executor,

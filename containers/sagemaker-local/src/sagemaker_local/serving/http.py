@@ -46,7 +46,8 @@ class Answer:
 class _Reading:
     """httptools' callbacks: collects one answer."""
 
-    def __init__(self, sink: Callable[[bytes], None] | None) -> None:
+    def __init__(self, sink: Callable[[bytes], None] | None, headed: Callable[[Answer], None] | None) -> None:
+        self.headed = headed
         self.answer = Answer()
         self.finished = False
         self.started = False
@@ -62,6 +63,8 @@ class _Reading:
 
     def on_headers_complete(self) -> None:
         self.answer.status = self.parser.get_status_code()
+        if self.headed is not None and self.answer.status >= 200:
+            self.headed(self.answer)
 
     def on_body(self, body: bytes) -> None:
         # Only a success is data; an error's text belongs in the message.
@@ -104,6 +107,7 @@ class Client:
         *,
         timeout_s: float,
         sink: Callable[[bytes], None] | None = None,
+        headed: Callable[[Answer], None] | None = None,
     ) -> Answer:
         """Send one request and read its answer; cancelling closes the connection.
 
@@ -114,6 +118,7 @@ class Client:
             body: Bytes, or parts that are sent with chunked transfer encoding.
             timeout_s: For everything together.
             sink: Takes the body of a success as it arrives, instead of the answer.
+            headed: Is told once the answer has its status and headers, before the first of its body.
 
         Raises:
             ConnectionLost: no connection, or it broke before the answer was whole.
@@ -122,7 +127,7 @@ class Client:
         async with asyncio.timeout(timeout_s):
             while True:
                 connection = await self._connect()
-                reading = _Reading(sink)
+                reading = _Reading(sink, headed)
                 try:
                     await self._exchange(connection, reading, method, path, headers or {}, body)
                 except (OSError, EOFError, httptools.HttpParserError) as error:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from sagemaker_local import limits
@@ -147,6 +147,26 @@ class ModelServer:
         """
         with self.use() as client:
             return await client.request(method, path, headers, body, timeout_s=timeout_s)
+
+    async def invoke(
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        timeout_s: float,
+        sink: Callable[[bytes], None] | None = None,
+        headed: Callable[[Answer], None] | None = None,
+    ) -> Answer:
+        """Have the model answer an invocation; ``sink`` and ``headed`` as in :meth:`Client.request`.
+
+        Raises:
+            ConnectionLost: the container is away, or went away before it answered.
+            TimeoutError: no answer in time.
+        """
+        with self.use() as client:
+            return await client.request(
+                "POST", "/invocations", headers, body, timeout_s=timeout_s, sink=sink, headed=headed
+            )
 
     @contextlib.contextmanager
     def use(self) -> Iterator[Client]:

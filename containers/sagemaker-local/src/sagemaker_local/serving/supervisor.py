@@ -21,6 +21,7 @@ from sagemaker_local.logs.log_store import LogStore
 from sagemaker_local.names import now
 from sagemaker_local.s3.object_store import ObjectStore
 from sagemaker_local.serving.fleet import Fleet, FleetError, FleetPlan
+from sagemaker_local.serving.variant_settings import described_serverless, described_settings
 from sagemaker_local.settings import Settings
 from sagemaker_local.store import NotFound, Record, Store
 
@@ -225,6 +226,7 @@ def _described(plan: FleetPlan) -> dict[str, Any]:
     return {
         "EndpointConfigName": plan.config_name,
         "FailureReason": None,
+        **described_settings(plan),
         "ProductionVariants": [
             {
                 "VariantName": variant.name,
@@ -239,6 +241,7 @@ def _described(plan: FleetPlan) -> dict[str, Any]:
                 "DesiredWeight": variant.weight,
                 "CurrentInstanceCount": variant.instances,
                 "DesiredInstanceCount": variant.instances,
+                **described_serverless(variant),
             }
             for variant in plan.variants
         ],
