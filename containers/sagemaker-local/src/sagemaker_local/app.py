@@ -32,12 +32,19 @@ from sagemaker_local.api import (
     training_job,
     transform_job,
 )
+from sagemaker_local.cloudwatch.alarms import AlarmStore
+from sagemaker_local.cloudwatch.invocations import InvocationMetrics
+from sagemaker_local.cloudwatch.metric_store import MetricStore
 from sagemaker_local.errors import UnknownOperationException
 from sagemaker_local.executors.choice import choose_executor
+from sagemaker_local.faults import api as faults_api
+from sagemaker_local.faults.injection import FaultInjection
+from sagemaker_local.faults.plan import FaultPlan
 from sagemaker_local.jobs.engine import JobEngine
 from sagemaker_local.logs.log_store import LogStore
 from sagemaker_local.protocol import Handler, JsonProtocol, error_response
 from sagemaker_local.s3.app import create_app as create_s3_app
+from sagemaker_local.s3.app import operation_name as s3_operation_name
 from sagemaker_local.s3.object_store import ObjectStore
 from sagemaker_local.services import Services
 from sagemaker_local.serving.supervisor import EndpointSupervisor
@@ -79,12 +86,18 @@ def create_services(settings: Settings) -> Services:
     store = Store(settings.data_dir / "sagemaker.sqlite")
     objects = ObjectStore(settings.data_dir / "s3")
     log_store = LogStore(settings.data_dir / "logs")
+    metrics = MetricStore(settings.data_dir / "cloudwatch")
+    invocations = InvocationMetrics(metrics)
+    alarms = AlarmStore(settings.data_dir / "cloudwatch")
+    faults = FaultPlan()
     executor = choose_executor(settings)
     jobs = JobEngine(settings=settings, store=store, objects=objects, logs=log_store, executor=executor)
     endpoints = EndpointSupervisor(
         settings=settings, store=store, objects=objects, logs=log_store, executor=executor
     )
-    return Services(settings, store, objects, log_store, executor, jobs, endpoints)
+    return Services(
+        settings, store, objects, log_store, executor, jobs, endpoints, metrics, invocations, alarms, faults
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +125,7 @@ class App:
         long_tail = identity.create_app(self.services)
         self.routes: Sequence[Route] = (
             Route(lambda request: request.url.path == "/_local/health", self._health),
+            Route(lambda request: request.url.path == faults_api.PATH, faults_api.create_app(self.services.faults)),
             Route(lambda request: target(request) in self.json, self._json),
             Route(lambda request: target(request) in identity.TARGETS, long_tail),
             Route(lambda request: "x-amz-target" in request.headers, self._unknown_target),
@@ -120,12 +134,19 @@ class App:
             Route(lambda request: signing_name(request) in identity.SIGNING_NAMES, long_tail),
             Route(lambda request: True, create_s3_app(self.services.objects, region=settings.region)),
         )  # fmt: skip
+        objects = self.services.objects
+        self.entry: ASGIApp = FaultInjection(
+            self._route, self.services.faults, lambda scope: s3_operation_name(scope, objects)
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's start and stop."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
+        await self.entry(scope, receive, send)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         app = next(route.app for route in self.routes if route.wanted(request))
         await app(scope, receive, send)
@@ -140,6 +161,8 @@ class App:
         finally:
             await self.services.endpoints.close()
             await self.services.jobs.close()
+            self.services.metrics.close()
+            self.services.alarms.close()
             self.services.store.close()
             self.services.logs.close()
             self.services.objects.close()

@@ -78,12 +78,19 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     # After the checks above: botocore and starlette take a second to import.
     from sagemaker_local.app import App
+    from sagemaker_local.connection import Connection
 
     listener = socket.create_server((settings.host, settings.port), backlog=2048)
     settings = dataclasses.replace(settings, port=listener.getsockname()[1])
     app = App(settings)
     config = uvicorn.Config(
-        app, lifespan="on", log_level="warning", access_log=False, timeout_graceful_shutdown=5
+        app,
+        http=Connection,
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=5,
     )
     server = _Server(config, settings.data_dir / READY_FILE, settings.url)
     server.run(sockets=[listener])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from sagemaker_local.cloudwatch.alarms import AlarmStore
+from sagemaker_local.cloudwatch.invocations import InvocationMetrics
+from sagemaker_local.cloudwatch.metric_store import MetricStore
 from sagemaker_local.executors.base import Executor
+from sagemaker_local.faults.plan import FaultPlan
 from sagemaker_local.jobs.engine import JobEngine
 from sagemaker_local.logs.log_store import LogStore
 from sagemaker_local.s3.object_store import ObjectStore
@@ -24,3 +28,7 @@ class Services:
     executor: Executor
     jobs: JobEngine
     endpoints: EndpointSupervisor
+    metrics: MetricStore
+    invocations: InvocationMetrics
+    alarms: AlarmStore
+    faults: FaultPlan = field(default_factory=FaultPlan)

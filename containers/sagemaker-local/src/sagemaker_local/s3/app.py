@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sagemaker_local.errors import AwsError
 from sagemaker_local.s3 import bucket_routes as buckets
@@ -205,6 +205,19 @@ def route(request: S3Request) -> Handler:
             request.method, "OBJECT" if request.key else "BUCKET" if request.bucket else "SERVICE"
         )
     return handler
+
+
+def operation_name(scope: Scope, store: ObjectStore) -> str:
+    """The name of the operation that a request asks for, such as ``PutObject``; empty for what is refused."""
+    try:
+        handler = route(S3Request(scope, _no_body, store, DEFAULT_REGION))
+    except AwsError:
+        return ""
+    return "".join(word.capitalize() for word in handler.__name__.split("_"))
+
+
+async def _no_body() -> Message:
+    raise ClientGone
 
 
 def _check_expiry(request: S3Request) -> None:
