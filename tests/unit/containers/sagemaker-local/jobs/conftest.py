@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -35,15 +36,9 @@ class Jobs:
         self.engine = JobEngine(
             settings=settings, store=self.store, objects=self.objects, logs=self.logs, executor=self.executor
         )
-        self.services = Services(
-            settings,
-            self.store,
-            self.objects,
-            self.logs,
-            self.executor,
-            self.engine,
-            None,  # type: ignore[arg-type]
-        )
+        parts = (settings, self.store, self.objects, self.logs, self.executor, self.engine)
+        absent = [None] * (len(dataclasses.fields(Services)) - len(parts))  # nothing of jobs asks for them
+        self.services = Services(*parts, *absent)  # type: ignore[arg-type]
         if not self.objects.bucket_exists("bucket"):
             self.objects.create_bucket("bucket")
 
