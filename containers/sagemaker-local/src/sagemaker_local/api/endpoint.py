@@ -6,14 +6,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from sagemaker_local.api.hosting import get, insert
+from sagemaker_local.api.hosting import get, insert, refuse
 from sagemaker_local.api.listing import list_page
 from sagemaker_local.errors import ValidationException
 from sagemaker_local.names import arn, now
 from sagemaker_local.protocol import Handler
 from sagemaker_local.services import Services
 from sagemaker_local.serving.container import ContainerError, resolve
-from sagemaker_local.serving.fleet import FleetPlan, VariantPlan
+from sagemaker_local.serving.fleet_plan import FleetPlan, VariantPlan
 from sagemaker_local.serving.supervisor import IN_PROGRESS
 from sagemaker_local.store import Record
 
@@ -112,6 +112,33 @@ async def update_endpoint(services: Services, request: dict[str, Any]) -> dict[s
     return {"EndpointArn": endpoint.arn}
 
 
+async def update_endpoint_weights_and_capacities(
+    services: Services, request: dict[str, Any]
+) -> dict[str, Any]:
+    """UpdateEndpointWeightsAndCapacities: the same fleet with other shares and other numbers of instances."""
+    name = request["EndpointName"]
+    endpoint = get(services, "endpoint", name)
+    wanted: dict[str, tuple[float | None, int | None]] = {}
+    for position, each in enumerate(request["DesiredWeightsAndCapacities"], start=1):
+        variant, weight, count = (
+            each["VariantName"],
+            each.get("DesiredWeight"),
+            each.get("DesiredInstanceCount"),
+        )
+        if variant in wanted:
+            raise ValidationException(f'The variant name "{variant}" was non-unique within the request.')
+        refuse(each, ("ServerlessUpdateConfig",), f"variant {variant}")
+        if count == 0 and "AsyncInferenceConfig" not in endpoint.document:
+            raise ValidationException(
+                f"1 validation error detected: Value '0' at 'desiredWeightsAndCapacities.{position}.member."
+                "desiredInstanceCount' failed to satisfy constraint: Member must have value greater than or "
+                "equal to 1"
+            )
+        wanted[variant] = (None if weight is None else float(weight), None if count is None else int(count))
+    services.endpoints.set_capacities(name, wanted)
+    return {"EndpointArn": endpoint.arn}
+
+
 async def delete_endpoint(services: Services, request: dict[str, Any]) -> dict[str, Any]:
     """DeleteEndpoint: requests under way are still answered."""
     name = request["EndpointName"]
@@ -194,5 +221,6 @@ OPERATIONS: Mapping[str, Handler] = {
     "DescribeEndpoint": describe_endpoint,
     "ListEndpoints": list_endpoints,
     "UpdateEndpoint": update_endpoint,
+    "UpdateEndpointWeightsAndCapacities": update_endpoint_weights_and_capacities,
     "DeleteEndpoint": delete_endpoint,
 }

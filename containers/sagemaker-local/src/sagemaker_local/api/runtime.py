@@ -152,9 +152,9 @@ async def _body(request: Request) -> bytes:
 
 
 def _variant(services: Services, name: str, wanted: str | None) -> Variant:
-    fleet = services.endpoints.fleet(name)
+    traffic = services.endpoints.traffic(name)
     account = services.settings.account
-    if fleet is None:
+    if traffic is None:
         try:
             status = services.store.get("endpoint", name).document["EndpointStatus"]
         except NotFound:
@@ -167,7 +167,7 @@ def _variant(services: Services, name: str, wanted: str | None) -> Variant:
             f"Endpoint {name} of account {account} is {status}; it takes requests when it is InService."
         )
     try:
-        return fleet.router.variant(wanted)
+        return traffic.variant(wanted)
     except KeyError:
         raise ValidationError(
             f"Variant {wanted} not found for endpoint {name} of account {account}."

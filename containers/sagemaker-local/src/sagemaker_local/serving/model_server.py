@@ -79,6 +79,7 @@ class ModelServer:
         self._suspected = asyncio.Event()
         self._crashes = 0
         self._running: asyncio.Task[None] | None = None
+        self._stopped = asyncio.Event()
         self.outstanding = 0
 
     @property
@@ -91,10 +92,25 @@ class ModelServer:
         """Process id while a process runs."""
         return self._program.pid if self._program else None
 
+    @property
+    def placed_marker(self) -> Path:
+        """The file that says that ``/opt/ml`` is complete."""
+        return self._opt_ml.with_name(self._opt_ml.name + PLACED)
+
     async def wait_ready(self, timeout_s: float) -> bool:
-        """Wait until it is ready; False when it is not by then."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ready.wait(), timeout_s)
+        """Wait until it is ready; False when it is not by then.
+
+        Raises:
+            NotListening: it was stopped meanwhile and will not come back: ask another.
+        """
+        waits = [asyncio.create_task(event.wait()) for event in (self._ready, self._stopped)]
+        try:
+            await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if self._stopped.is_set():
+            raise NotListening("the instance was taken out of service")
         return self.ready
 
     async def start(self) -> None:
@@ -131,6 +147,7 @@ class ModelServer:
 
     async def stop(self, grace_s: float = limits.SERVE_STOP_GRACE_S) -> None:
         """Stop supervising and the container; nothing is left running."""
+        self._stopped.set()
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait({self._running})
@@ -190,7 +207,7 @@ class ModelServer:
 
     def _place(self) -> None:
         """Fill ``/opt/ml``; once, however often the container starts."""
-        marker = self._opt_ml.with_name(self._opt_ml.name + PLACED)
+        marker = self.placed_marker
         if marker.exists():
             return
         (self._opt_ml / "model").mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sagemaker_local.serving.http import NotListening
 from sagemaker_local.serving.model_server import ModelServer
 
 
@@ -19,7 +20,13 @@ class Variant:
     turn: int = field(default=0, init=False)
 
     def pick(self) -> ModelServer:
-        """The ready instance with the fewest requests under way, in turn among equals; else any."""
+        """The ready instance with the fewest requests under way, in turn among equals; else any.
+
+        Raises:
+            NotListening: the variant has no instance now.
+        """
+        if not self.servers:
+            raise NotListening(f"variant {self.name} has no instance now")
         self.turn += 1
         in_turn = [self.servers[(self.turn + at) % len(self.servers)] for at in range(len(self.servers))]
         ready = [server for server in in_turn if server.ready] or in_turn

@@ -11,17 +11,20 @@ import asyncio
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 from sagemaker_local import limits
+from sagemaker_local.errors import ValidationException
 from sagemaker_local.executors.base import Executor
 from sagemaker_local.logs.log_store import LogStore
 from sagemaker_local.names import now
 from sagemaker_local.s3.object_store import ObjectStore
-from sagemaker_local.serving.fleet import Fleet, FleetError, FleetPlan
-from sagemaker_local.serving.variant_settings import described_serverless, described_settings
+from sagemaker_local.serving import endpoint_summary
+from sagemaker_local.serving.fleet import Fleet, FleetError
+from sagemaker_local.serving.fleet_plan import FleetPlan
+from sagemaker_local.serving.traffic import Traffic
 from sagemaker_local.settings import Settings
 from sagemaker_local.store import NotFound, Record, Store
 
@@ -33,6 +36,9 @@ SHUTDOWN_GRACE_S = 5.0
 
 IN_PROGRESS = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 """Statuses in which AWS takes no other change."""
+
+CapacityChange = tuple[float | None, int | None]
+"""A variant's desired weight and instance count; None leaves one as it is."""
 
 
 class EndpointSupervisor:
@@ -55,13 +61,18 @@ class EndpointSupervisor:
         self._logs = logs
         self._executor = executor
         self._directory = settings.data_dir / "endpoints"
-        self._serving: dict[str, Fleet] = {}
+        self._serving: dict[str, Traffic] = {}
         self._fleets: set[Fleet] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def fleet(self, name: str) -> Fleet | None:
-        """What serves an endpoint now, or None."""
+    def traffic(self, name: str) -> Traffic | None:
+        """Who takes an endpoint's requests now, or None when nobody does; during an update several fleets."""
         return self._serving.get(name)
+
+    def fleet(self, name: str) -> Fleet | None:
+        """The fleet of the config that an endpoint has now, or None."""
+        traffic = self._serving.get(name)
+        return traffic.fleets[0] if traffic else None
 
     async def start(self) -> None:
         """Take up every endpoint where an earlier server left it; they come up in the background."""
@@ -70,6 +81,7 @@ class EndpointSupervisor:
             "InService": self._resume,
             "SystemUpdating": self._resume,
             "Updating": self._resume_update,
+            "RollingBack": self._resume_resize,
             "Deleting": self._delete,
         }
         kept = set()
@@ -101,6 +113,35 @@ class EndpointSupervisor:
         """Replace the fleet of an endpoint whose record is ``Updating``, by ``private["pending"]``."""
         self._begin(name, self._update)
 
+    def set_capacities(self, name: str, changes: Mapping[str, CapacityChange]) -> None:
+        """Change weights and instance counts of an endpoint that is ``InService``; it is ``Updating`` then.
+
+        Instances come and go in the background, and no request is lost. Where they do not come up the
+        endpoint goes back to what it had (``RollingBack``) and says why in its FailureReason.
+
+        Raises:
+            NotFound: there is no such endpoint.
+            ValidationException: it is not in service, or has no such variant.
+        """
+
+        def change(record: Record) -> None:
+            if record.document["EndpointStatus"] != "InService":
+                raise ValidationException(f'Cannot update in-progress endpoint "{record.arn}".')
+            plan = FleetPlan.from_json(record.private["fleet"])
+            if missing := sorted(changes.keys() - plan.counts.keys()):
+                raise ValidationException(
+                    f'The variant name(s) "{", ".join(missing)}" is/are not present within endpoint '
+                    f'configuration "{plan.config_name}".'
+                )
+            desired = plan.resized(changes)
+            record.private |= {"fleet": desired.to_json(), "earlier_fleet": plan.to_json()}
+            record.document |= {"EndpointStatus": "Updating", "LastModifiedTime": now()}
+            record.document |= _without_none(endpoint_summary.variants(desired, plan.counts))
+            record.document.pop("FailureReason", None)
+
+        self._store.update(KIND, name, change)
+        self._begin(name, self._resize)
+
     def delete(self, name: str) -> None:
         """Take down an endpoint whose record is ``Deleting``; its record goes last."""
         self._begin(name, self._delete)
@@ -126,17 +167,35 @@ class EndpointSupervisor:
     async def _create(self, name: str) -> None:
         plan = FleetPlan.from_json(self._store.get(KIND, name).private["fleet"])
         try:
-            self._serving[name] = await self._bring_up(name, plan)
+            self._serving[name] = Traffic(await self._bring_up(name, plan))
         except FleetError as error:
             self._set(name, EndpointStatus="Failed", FailureReason=_reason(error))
             return
         self._set(name, EndpointStatus="InService", **_described(plan))
 
+    async def _resize(self, name: str) -> None:
+        """Weights at once, instances as they come up."""
+        record = self._store.get(KIND, name)
+        wanted, earlier = (FleetPlan.from_json(record.private[key]) for key in ("fleet", "earlier_fleet"))
+        (fleet,) = self._serving[name].fleets
+        fleet.weigh({variant.name: variant.weight for variant in wanted.variants})
+        reason = None
+        try:
+            await fleet.resize(wanted)
+        except FleetError as error:
+            reason = _reason(error)
+            self._set(name, EndpointStatus="RollingBack")
+            fleet.weigh({variant.name: variant.weight for variant in earlier.variants})
+            await fleet.resize(earlier)
+        stored = {"fleet": fleet.plan.to_json(), "earlier_fleet": None}
+        described = {**_described(fleet.plan), "FailureReason": reason}
+        self._set(name, private=stored, EndpointStatus="InService", **described)
+
     async def _resume(self, name: str) -> None:
         """After a restart of the server: the same fleet again; its last FailureReason stays."""
         plan = FleetPlan.from_json(self._store.get(KIND, name).private["fleet"])
         try:
-            self._serving[name] = await self._bring_up(name, plan)
+            self._serving[name] = Traffic(await self._bring_up(name, plan))
         except FleetError as error:
             self._set(name, EndpointStatus="Failed", FailureReason=_reason(error))
             return
@@ -144,10 +203,28 @@ class EndpointSupervisor:
 
     async def _resume_update(self, name: str) -> None:
         """After a restart of the server in an update: the old fleet serves again, then the update goes on."""
-        plan = FleetPlan.from_json(self._store.get(KIND, name).private["fleet"])
+        record = self._store.get(KIND, name)
+        if not record.private.get("pending"):
+            return await self._resume_resize(name)
+        plan = FleetPlan.from_json(record.private["fleet"])
         with contextlib.suppress(FleetError):  # the update decides how the endpoint ends
-            self._serving[name] = await self._bring_up(name, plan)
+            self._serving[name] = Traffic(await self._bring_up(name, plan))
         await self._update(name)
+
+    async def _resume_resize(self, name: str) -> None:
+        """After a restart while instances came or went: those desired, else those that there were."""
+        private = self._store.get(KIND, name).private
+        for key in ("fleet", "earlier_fleet"):
+            plan = FleetPlan.from_json(private[key])
+            try:
+                self._serving[name] = Traffic(await self._bring_up(name, plan))
+            except FleetError as error:
+                failed = error
+                continue
+            stored = {"fleet": plan.to_json(), "earlier_fleet": None}
+            self._set(name, private=stored, EndpointStatus="InService", **_described(plan))
+            return
+        self._set(name, EndpointStatus="Failed", FailureReason=_reason(failed))
 
     async def _update(self, name: str) -> None:
         """The new fleet beside the old one, then the switch, then the old one drained and stopped."""
@@ -160,8 +237,8 @@ class EndpointSupervisor:
             self._set(name, private={"pending": None}, PendingDeploymentSummary=None,
                       EndpointStatus=status, FailureReason=_reason(error))  # fmt: skip
             return
-        old = self._serving.get(name)
-        self._serving[name] = fleet
+        old = self.fleet(name)
+        self._serving[name] = Traffic(fleet)
         self._set(name, private={"fleet": record.private["pending"], "pending": None}, **_described(plan))
         if old is not None:
             await asyncio.sleep(record.private.get("termination_wait_s", 0))
@@ -170,8 +247,8 @@ class EndpointSupervisor:
         self._set(name, EndpointStatus="InService", PendingDeploymentSummary=None)
 
     async def _delete(self, name: str) -> None:
-        fleet = self._serving.pop(name, None)
-        if fleet is not None:
+        traffic = self._serving.pop(name, None)
+        for fleet in traffic.fleets if traffic else ():
             await fleet.drain()
             await self._take_down(fleet)
         plan = self._store.get(KIND, name).private["fleet"]
@@ -222,27 +299,8 @@ def _reason(error: FleetError) -> str:
 
 def _described(plan: FleetPlan) -> dict[str, Any]:
     """The fields of DescribeEndpoint that tell what serves."""
-    at = now()
-    return {
-        "EndpointConfigName": plan.config_name,
-        "FailureReason": None,
-        **described_settings(plan),
-        "ProductionVariants": [
-            {
-                "VariantName": variant.name,
-                "DeployedImages": [
-                    {
-                        "SpecifiedImage": variant.container.image,
-                        "ResolvedImage": variant.container.image,
-                        "ResolutionTime": at,
-                    }
-                ],
-                "CurrentWeight": variant.weight,
-                "DesiredWeight": variant.weight,
-                "CurrentInstanceCount": variant.instances,
-                "DesiredInstanceCount": variant.instances,
-                **described_serverless(variant),
-            }
-            for variant in plan.variants
-        ],
-    }
+    return {"FailureReason": None, **endpoint_summary.serving(plan)}
+
+
+def _without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value is not None}

@@ -11,7 +11,7 @@ from sagemaker_local.s3.object_store import ObjectStore
 from sagemaker_local.serving.model_server import ModelServer
 
 if TYPE_CHECKING:
-    from sagemaker_local.serving.fleet import VariantPlan
+    from sagemaker_local.serving.fleet_plan import VariantPlan
 
 
 def variant_server(

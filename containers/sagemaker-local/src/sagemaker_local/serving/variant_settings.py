@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sagemaker_local.serving.fleet import FleetPlan, VariantPlan
+    from sagemaker_local.serving.fleet_plan import FleetPlan, VariantPlan
 
 
 def described_settings(plan: FleetPlan) -> dict[str, Any]:
