@@ -8,8 +8,11 @@ Source: https://aws.amazon.com/ec2/instance-types/ and https://aws.amazon.com/sa
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+from sagemaker_local.executors.base import Limits
 
 GIB = 1024**3
 
@@ -116,3 +119,47 @@ def instance_type(name: str) -> InstanceType:
         KeyError: there is no such type.
     """
     return INSTANCE_TYPES[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Allotment:
+    """What of this machine a program on an instance type gets.
+
+    Attributes:
+        limits: For a program's start; open where the machine has no more anyway.
+        vcpus: Processors that the program may count on (``SM_NUM_CPUS``).
+        notice: What the type has and this machine has not, for the log; None when nothing is missing.
+    """
+
+    limits: Limits
+    vcpus: int
+    notice: str | None = None
+
+
+def machine() -> tuple[int, int]:
+    """Processors and bytes of memory that this machine has for programs."""
+    return len(os.sched_getaffinity(0)), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def allot(name: str | None) -> Allotment:
+    """What a program on an instance of that type gets here; everything when there is no such type."""
+    vcpus, memory_bytes = machine()
+    if name is None or name not in INSTANCE_TYPES:
+        return Allotment(Limits(), vcpus)
+    wanted = INSTANCE_TYPES[name]
+    lacks = []
+    if wanted.vcpus > vcpus:
+        lacks.append(f"{wanted.vcpus} vCPUs (here {vcpus})")
+    if wanted.memory_bytes > memory_bytes:
+        lacks.append(f"{wanted.memory_gib:g} GiB of memory (here {memory_bytes / GIB:.1f})")
+    if wanted.gpus:
+        lacks.append(f"{wanted.gpus} GPU{'s' if wanted.gpus > 1 else ''} (none is handed on here)")
+    said = f"sagemaker-local: {name} has {', '.join(lacks)}: running with what there is"
+    return Allotment(
+        Limits(
+            vcpus=wanted.vcpus if wanted.vcpus < vcpus else None,
+            memory_bytes=wanted.memory_bytes if wanted.memory_bytes < memory_bytes else None,
+        ),
+        vcpus=min(wanted.vcpus, vcpus),
+        notice=said if lacks else None,
+    )

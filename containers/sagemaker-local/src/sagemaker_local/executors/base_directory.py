@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shutil
+from pathlib import Path
 
 from sagemaker_local.executors.base import ImageError
-from sagemaker_local.executors.container import OPT_ML, Container
+from sagemaker_local.executors.container import OPT_ML, Container, Mount
 from sagemaker_local.executors.local import LocalExecutor
 
 
@@ -31,7 +33,16 @@ class BaseDirectoryExecutor(LocalExecutor):
                 "EnableNetworkIsolation needs a sandbox, and the executor 'base-directory' has none: install "
                 "bubblewrap, allow user namespaces, or create the job without it"
             )
+        if len(container.hosts) > 1:
+            raise ImageError(
+                "Several instances find each other by names in /etc/hosts, and the executor 'base-directory' "
+                "shows programs the machine's own: install bubblewrap, allow user namespaces, or ask for one "
+                "instance"
+            )
         places = {mount.target: str(mount.source) for mount in container.mounts}
+        for mount in container.mounts:
+            if mount.target.startswith(f"{OPT_ML}/"):
+                places[mount.target] = str(_place(mount, Path(places[OPT_ML])))
         # These are the machine's own paths already, even where they lie below /tmp, which is a place as well.
         places |= {str(path): str(path) for path in container.needed}
         pattern = re.compile(
@@ -58,3 +69,18 @@ class BaseDirectoryExecutor(LocalExecutor):
             environment=environment,
             workdir=real(container.workdir),
         )
+
+
+def _place(mount: Mount, opt_ml: Path) -> Path:
+    """Put what a sandbox would mount below /opt/ml there: a copy, where the program must not write."""
+    place = opt_ml / mount.target.removeprefix(f"{OPT_ML}/")
+    if place.is_dir():
+        place.rmdir()  # the mount point, empty
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if mount.writable:
+        place.symlink_to(mount.source)
+    elif mount.source.is_dir():
+        shutil.copytree(mount.source, place, symlinks=True)
+    else:
+        shutil.copy2(mount.source, place)
+    return place

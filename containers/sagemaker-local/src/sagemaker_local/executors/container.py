@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from sagemaker_local.executors.base import ImageError, Program
+from sagemaker_local.executors.base import ImageError, Limits, Program
 from sagemaker_local.executors.process import BASE_PYTHON, INIT
 from sagemaker_local.executors.root_view import visible_directories
 from sagemaker_local.images.image import Image
@@ -32,7 +32,7 @@ USER_ID = 1000
 """Who programs are. Not 0: nginx and others, when they are root, chown files; one mapped user cannot."""
 
 IDENTITY = {
-    "hosts": "127.0.0.1 localhost {host}\n::1 localhost\n",
+    "hosts": "127.0.0.1 localhost{host}\n::1 localhost\n{hosts}",
     "passwd": f"root:x:0:0:root:/root:/bin/sh\nsagemaker:x:{USER_ID}:{USER_ID}::/root:/bin/sh\n",
     "group": f"root:x:0:\nsagemaker:x:{USER_ID}:\n",
 }
@@ -61,6 +61,8 @@ class Container:
     mounts: tuple[Mount, ...]
     needed: tuple[Path, ...]
     """Host paths that must be visible at their own place: the interpreter, the environment, init."""
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
 
 
 def lay_out(program: Program, image: Image, scratch_root: Path) -> Container:
@@ -78,8 +80,10 @@ def lay_out(program: Program, image: Image, scratch_root: Path) -> Container:
         (root / image.workdir.lstrip("/")).mkdir(parents=True)
         places.add(image.workdir)
     _refuse_system_places(image, places)
+    host = "" if program.host_name in program.hosts else f" {program.host_name}"
+    hosts = "".join(f"{address} {name}\n" for name, address in program.hosts.items())
     for name, text in IDENTITY.items():
-        (scratch / name).write_text(text.format(host=program.host_name))
+        (scratch / name).write_text(text.format(host=host, hosts=hosts))
     (scratch / "tmp").mkdir()
     (scratch / "tmp").chmod(0o1777)
     return Container(
@@ -93,9 +97,12 @@ def lay_out(program: Program, image: Image, scratch_root: Path) -> Container:
             Mount(scratch / "tmp", "/tmp", writable=True),  # noqa: S108 - the program's own
             *(Mount(root / place.lstrip("/"), place, writable=True) for place in topmost(places)),
             Mount(program.opt_ml, OPT_ML, writable=True),
+            *(Mount(mount.host_path, mount.path, writable=not mount.read_only) for mount in program.mounts),
             *(Mount(scratch / name, f"/etc/{name}") for name in IDENTITY if Path("/etc", name).exists()),
         ),
         needed=_needed(image),
+        hosts=program.hosts,
+        limits=program.limits,
     )
 
 

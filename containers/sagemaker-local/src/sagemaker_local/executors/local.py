@@ -7,6 +7,8 @@ import asyncio
 from pathlib import Path
 
 from sagemaker_local.executors.base import LineSink, Program, RunningProgram, Source
+from sagemaker_local.executors.cgroups import Cgroups
+from sagemaker_local.executors.confinement import Confinement
 from sagemaker_local.executors.container import Container, lay_out
 from sagemaker_local.executors.process import remove_tree, start_supervised
 from sagemaker_local.images.image import ImageFolders
@@ -28,6 +30,7 @@ class LocalExecutor(abc.ABC):
         self.scratch = scratch
         self.hidden = hidden
         remove_tree(scratch)
+        self.confinement = Confinement(Cgroups.find(scratch))
 
     @abc.abstractmethod
     def sandbox(self, container: Container) -> list[str]:
@@ -45,16 +48,22 @@ class LocalExecutor(abc.ABC):
         """Start a program of an image in its sandbox."""
         image = await self.images.image(program.image, log)
         container = await asyncio.to_thread(lay_out, program, image, self.scratch)
+        confined = None
         try:
-            fitted = self.fit(container)
+            fitted = await asyncio.to_thread(self.fit, container)
+            sandbox = self.sandbox(fitted)
+            confined = self.confinement.confine(container.limits, container.scratch)
             return await start_supervised(
                 fitted.command,
                 environment=fitted.environment,
                 log=log,
-                wrapper=self.sandbox(fitted),
+                wrapper=[*confined.command, *sandbox],
                 workdir=fitted.workdir,
                 scratch=fitted.scratch,
+                confined=confined,
             )
         except BaseException:
             await asyncio.to_thread(remove_tree, container.scratch)
+            if confined is not None:
+                await asyncio.to_thread(confined.remove)
             raise

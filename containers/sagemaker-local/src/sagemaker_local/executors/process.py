@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sagemaker_local.executors import init
 from sagemaker_local.executors.base import LineSink
+from sagemaker_local.executors.confinement import Confined
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +38,21 @@ class SandboxProcess:
         lifeline: Writing end of init's lifeline; closing it kills everything in the sandbox.
         log: Takes the program's lines.
         scratch: Removed when the program has ended.
+        confined: What keeps it to its limits.
     """
 
     def __init__(
-        self, process: asyncio.subprocess.Process, lifeline: int, log: LineSink, scratch: Path | None
+        self,
+        process: asyncio.subprocess.Process,
+        lifeline: int,
+        log: LineSink,
+        scratch: Path | None,
+        confined: Confined,
     ) -> None:
         self._process = process
         self._lifeline: int | None = lifeline
+        self._confined = confined
+        self._out_of_memory = False
         self._ended = asyncio.create_task(self._follow(log, scratch))
 
     @property
@@ -53,8 +62,8 @@ class SandboxProcess:
 
     @property
     def out_of_memory(self) -> bool:
-        """Whether its memory limit killed a process of it."""
-        return False
+        """Whether its memory limit killed a process of it; known once it has ended."""
+        return self._out_of_memory
 
     async def wait(self) -> int:
         """Exit code once it ended and its output was handed on; 128 + n when signal n ended it."""
@@ -81,6 +90,8 @@ class SandboxProcess:
             code = await self._process.wait()
         finally:
             self._cut()
+            self._out_of_memory = self._confined.out_of_memory
+            await asyncio.to_thread(self._confined.remove)
             if scratch is not None:
                 await asyncio.to_thread(remove_tree, scratch)
         return 128 - code if code < 0 else code
@@ -94,6 +105,7 @@ async def start_supervised(
     wrapper: Sequence[str] = (),
     workdir: str = "/",
     scratch: Path | None = None,
+    confined: Confined | None = None,
 ) -> SandboxProcess:
     """Start a program under init, inside a sandbox when there is a wrapper.
 
@@ -107,6 +119,7 @@ async def start_supervised(
         wrapper: Command line that makes the sandbox and runs in it what follows.
         workdir: The program's working directory, as it sees it.
         scratch: Directory to remove when the program has ended.
+        confined: What keeps it to its limits; its command is part of the wrapper.
     """
     lifeline_read, lifeline = os.pipe()
     try:
@@ -126,7 +139,7 @@ async def start_supervised(
         raise
     finally:
         os.close(lifeline_read)
-    return SandboxProcess(process, lifeline, log, scratch)
+    return SandboxProcess(process, lifeline, log, scratch, confined or Confined())
 
 
 async def _pump(stream: asyncio.StreamReader | None, log: LineSink) -> None:
