@@ -118,3 +118,7 @@ class Executor(Protocol):
             ImageError: as in :meth:`prepare`.
         """
         ...
+
+    async def close(self) -> None:
+        """Let go of what is held for programs; none runs any more."""
+        ...

@@ -31,6 +31,8 @@ def choose_executor(settings: Settings) -> Executor:
         ExecutorUnavailable: the one that was asked for does not work; says why.
     """
     images = ImageFolders(settings.containers_dir, EnvironmentCache(cache_directory() / "venvs"))
+    if settings.executor == "docker":
+        return _docker(images, settings)
     for kind in EXECUTORS:
         if settings.executor not in ("auto", kind.name):
             continue
@@ -45,3 +47,13 @@ def choose_executor(settings: Settings) -> Executor:
             )
         logger.info("the executor '%s' does not work here: %s", kind.name, reason)
     raise ExecutorUnavailable(f"There is no executor '{settings.executor}'")
+
+
+def _docker(images: ImageFolders, settings: Settings) -> Executor:
+    # Only here: most servers never speak to an engine, and its client takes a while to import.
+    from sagemaker_local.executors.docker import DockerExecutor, EngineUnavailable
+
+    try:
+        return DockerExecutor(images, settings)
+    except EngineUnavailable as error:
+        raise ExecutorUnavailable(f"The executor 'docker' does not work here: {error}") from error

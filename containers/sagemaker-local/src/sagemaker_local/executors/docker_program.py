@@ -1,0 +1,114 @@
+"""A started container: its output line by line, its end, its stop; removed when it has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sagemaker_local.executors.base import LineSink
+from sagemaker_local.executors.docker_engine import remove_container
+from sagemaker_local.executors.docker_lines import Lines
+
+if TYPE_CHECKING:
+    from aiodocker import Docker
+    from aiodocker.stream import Stream
+
+logger = logging.getLogger(__name__)
+
+KILLED = 137
+"""Exit code when the engine can no longer say it."""
+
+
+class ContainerProgram:
+    """A running container (a :class:`~sagemaker_local.executors.base.RunningProgram`).
+
+    Args:
+        docker: The engine.
+        identity: The container.
+        pid: Its first process on the host.
+        output: Attached before it started, so that no line is missing.
+        log: Takes its lines.
+        ended: Called when the container is gone.
+    """
+
+    def __init__(
+        self,
+        docker: Docker,
+        identity: str,
+        pid: int,
+        output: Stream,
+        log: LineSink,
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._docker = docker
+        self._container = docker.containers.container(identity)
+        self._identity = identity
+        self._pid = pid
+        self._out_of_memory = False
+        self._log = log
+        self._on_end = ended
+        self._ended = asyncio.create_task(self._follow(output), name=f"container {identity[:12]}")
+
+    @property
+    def pid(self) -> int:
+        """Process id on the host of what the container runs."""
+        return self._pid
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the kernel killed something in it because its memory limit was reached."""
+        return self._out_of_memory
+
+    async def wait(self) -> int:
+        """Exit code once it ended and its output was handed on; 128 + n when signal n ended it."""
+        return await asyncio.shield(self._ended)
+
+    async def stop(self, grace_s: float) -> int:
+        """SIGTERM to the program, SIGKILL to everything after ``grace_s`` seconds."""
+        if not self._ended.done() and grace_s > 0:
+            await self._signal("SIGTERM")
+            with contextlib.suppress(TimeoutError):
+                return await asyncio.wait_for(self.wait(), grace_s)
+        if not self._ended.done():
+            await self._signal("SIGKILL")
+        return await self.wait()
+
+    async def _signal(self, name: str) -> None:
+        import aiodocker
+        import aiohttp
+
+        # It may have ended by itself, or with the engine; following it finds out.
+        with contextlib.suppress(aiodocker.DockerError, aiohttp.ClientError, OSError):
+            await self._container.kill(signal=name)
+
+    async def _follow(self, output: Stream) -> int:
+        import aiodocker
+        import aiohttp
+
+        try:
+            await self._pump(output)
+            code = int((await self._container.wait())["StatusCode"])
+            state: dict[str, Any] = (await self._container.show())["State"]
+            self._out_of_memory = bool(state.get("OOMKilled"))
+        except (aiodocker.DockerError, aiohttp.ClientError, OSError) as error:
+            logger.warning("container %s was lost: %s", self._identity[:12], error)
+            self._log(f"sagemaker-local: the container was lost: {error}; is Docker's engine running?")
+            code = KILLED
+        finally:
+            with contextlib.suppress(aiodocker.DockerError, aiohttp.ClientError, OSError):
+                await remove_container(self._docker, self._identity)
+            self._on_end()
+        return code
+
+    async def _pump(self, output: Stream) -> None:
+        streams: dict[int, Lines] = {}
+        try:
+            while (message := await output.read_out()) is not None:
+                streams.setdefault(message.stream, Lines(self._log)).feed(message.data)
+        finally:
+            for lines in streams.values():
+                lines.close()
+            await output.close()
