@@ -21,6 +21,7 @@ from sagemaker_local.api import (
     compilation_job,
     endpoint,
     endpoint_config,
+    hyper_parameter_tuning_job,
     identity,
     logs,
     model,
@@ -32,6 +33,9 @@ from sagemaker_local.api import (
     training_job,
     transform_job,
 )
+from sagemaker_local.auth.browsers import BrowserGuard
+from sagemaker_local.auth.gate import AuthenticationGate
+from sagemaker_local.auth.keys import KeyRing
 from sagemaker_local.cloudwatch.alarms import AlarmStore
 from sagemaker_local.cloudwatch.invocations import InvocationMetrics
 from sagemaker_local.cloudwatch.metric_store import MetricStore
@@ -56,6 +60,7 @@ SAGEMAKER: Mapping[str, Handler] = {
     **training_job.OPERATIONS,
     **compilation_job.OPERATIONS,
     **transform_job.OPERATIONS,
+    **hyper_parameter_tuning_job.OPERATIONS,
     **model.OPERATIONS,
     **endpoint_config.OPERATIONS,
     **endpoint.OPERATIONS,
@@ -90,14 +95,18 @@ def create_services(settings: Settings) -> Services:
     invocations = InvocationMetrics(metrics)
     alarms = AlarmStore(settings.data_dir / "cloudwatch")
     faults = FaultPlan()
+    if settings.fault_plan is not None:
+        faults.replace(settings.fault_plan)
+    keys = KeyRing(*settings.keys, settings.program_key)
     executor = choose_executor(settings)
     jobs = JobEngine(settings=settings, store=store, objects=objects, logs=log_store, executor=executor)
     endpoints = EndpointSupervisor(
         settings=settings, store=store, objects=objects, logs=log_store, executor=executor
     )
     return Services(
-        settings, store, objects, log_store, executor, jobs, endpoints, metrics, invocations, alarms, faults
-    )
+        settings, store, objects, log_store, executor, jobs, endpoints, metrics, invocations, alarms, faults,
+        keys,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +134,8 @@ class App:
         long_tail = identity.create_app(self.services)
         self.routes: Sequence[Route] = (
             Route(lambda request: request.url.path == "/_local/health", self._health),
-            Route(lambda request: request.url.path == faults_api.PATH, faults_api.create_app(self.services.faults)),
+            Route(lambda request: request.url.path == faults_api.PATH,
+                  faults_api.create_app(self.services.faults)),
             Route(lambda request: target(request) in self.json, self._json),
             Route(lambda request: target(request) in identity.TARGETS, long_tail),
             Route(lambda request: "x-amz-target" in request.headers, self._unknown_target),
@@ -138,6 +148,9 @@ class App:
         self.entry: ASGIApp = FaultInjection(
             self._route, self.services.faults, lambda scope: s3_operation_name(scope, objects)
         )
+        if settings.require_auth:
+            self.entry = AuthenticationGate(self.entry, self.services.keys, settings.region)
+        self.entry = BrowserGuard(self.entry, settings.allowed_hosts, check_host=not settings.require_auth)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or follow the server's start and stop."""
@@ -155,12 +168,15 @@ class App:
     async def running(self) -> AsyncIterator[None]:
         """Take up what an earlier server left, serve, and leave nothing running behind."""
         await self.services.jobs.start()
+        await self.services.tuning.start()
         await self.services.endpoints.start()
         try:
             yield
         finally:
+            await self.services.tuning.close()
             await self.services.endpoints.close()
             await self.services.jobs.close()
+            await self.services.executor.close()
             self.services.metrics.close()
             self.services.alarms.close()
             self.services.store.close()

@@ -14,6 +14,8 @@ ARN_RESOURCES = {
     "training_job": "training-job",
     "compilation_job": "compilation-job",
     "transform_job": "transform-job",
+    "hyper_parameter_tuning_job": "hyper-parameter-tuning-job",
+    "pipeline": "pipeline",
     "model": "model",
     "endpoint_config": "endpoint-config",
     "endpoint": "endpoint",

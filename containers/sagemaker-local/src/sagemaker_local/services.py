@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from sagemaker_local.auth.keys import KeyRing
 from sagemaker_local.cloudwatch.alarms import AlarmStore
 from sagemaker_local.cloudwatch.invocations import InvocationMetrics
 from sagemaker_local.cloudwatch.metric_store import MetricStore
@@ -15,6 +17,9 @@ from sagemaker_local.s3.object_store import ObjectStore
 from sagemaker_local.serving.supervisor import EndpointSupervisor
 from sagemaker_local.settings import Settings
 from sagemaker_local.store import Store
+
+if TYPE_CHECKING:
+    from sagemaker_local.tuning.engine import TuningEngine
 
 
 @dataclass(slots=True)
@@ -32,3 +37,11 @@ class Services:
     invocations: InvocationMetrics
     alarms: AlarmStore
     faults: FaultPlan = field(default_factory=FaultPlan)
+    keys: KeyRing = field(default_factory=KeyRing)
+    tuning: TuningEngine = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Wire the parts that act through the others, as clients do."""
+        from sagemaker_local.tuning.engine import TuningEngine  # which takes this class
+
+        self.tuning = TuningEngine(self)

@@ -1,0 +1,1 @@
+"""Hyperparameter tuning: values from ranges, child training jobs, the best of them."""
