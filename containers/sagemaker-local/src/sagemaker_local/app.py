@@ -177,6 +177,7 @@ class App:
             await self.services.endpoints.close()
             await self.services.jobs.close()
             await self.services.executor.close()
+            await self.services.executor.close()
             self.services.metrics.close()
             self.services.alarms.close()
             self.services.store.close()

@@ -44,6 +44,9 @@ class LocalExecutor(abc.ABC):
         """Find the image and build its environment when that is missing."""
         await self.images.image(image, log)
 
+    async def close(self) -> None:
+        """Nothing is held between programs."""
+
     async def start(self, program: Program, log: LineSink) -> RunningProgram:
         """Start a program of an image in its sandbox."""
         image = await self.images.image(program.image, log)
