@@ -34,7 +34,10 @@ class LocalServer:
     def __init__(self, data: Path, containers: Path, *arguments: str) -> None:
         self.data, self.log = data, data.with_suffix(".log")
         self._command = [sys.executable, "-m", "sagemaker_local", "--port", "0"]
-        self._command += ["--data", str(data), "--containers", str(containers), *arguments]
+        self._command += ["--data", str(data), "--containers", str(containers)]
+        if executor := os.environ.get("SAGEMAKER_LOCAL_TEST_EXECUTOR"):
+            self._command += ["--executor", executor]
+        self._command += arguments
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
