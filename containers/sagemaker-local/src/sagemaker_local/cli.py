@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import fcntl
 import json
@@ -15,55 +14,11 @@ from typing import TextIO
 
 import uvicorn
 
-from sagemaker_local import limits
+from sagemaker_local.command_line import CREDENTIALS_FILE, parse
 from sagemaker_local.settings import Settings
 
 READY_FILE = "ready.json"
 """Written below the data directory once the server answers: ``{"pid", "port", "url"}``."""
-
-
-def parse(arguments: list[str] | None) -> Settings:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog="sagemaker-local", description="A SageMaker for one machine.")
-    parser.add_argument(
-        "--data", type=Path, default=Path("sagemaker-local-data"), help="directory for everything durable"
-    )
-    parser.add_argument(
-        "--containers", type=Path, default=Path("containers"), help="every folder in it is an image"
-    )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=4566, help="port to listen on; 0 takes a free one")
-    parser.add_argument("--region", default="us-east-1")
-    parser.add_argument("--account", default="123456789012")
-    parser.add_argument("--jobs", type=int, default=4, help="jobs that run side by side; the rest wait")
-    parser.add_argument(
-        "--executor", default="auto", choices=["auto", "bubblewrap", "unshare", "base-directory"]
-    )
-    parser.add_argument(
-        "--ping-timeout-s",
-        type=float,
-        default=limits.PING_START_TIMEOUT_S,
-        help="how long a serving container may take to answer its first /ping (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--stop-grace-s",
-        type=float,
-        default=limits.STOP_GRACE_S,
-        help="time between SIGTERM and SIGKILL of a stopped job (default: %(default)s)",
-    )
-    options = parser.parse_args(arguments)
-    return Settings(
-        data_dir=options.data.resolve(),
-        containers_dir=options.containers.resolve(),
-        host=options.host,
-        port=options.port,
-        region=options.region,
-        account=options.account,
-        max_running_jobs=options.jobs,
-        executor=options.executor,
-        ping_start_timeout_s=options.ping_timeout_s,
-        stop_grace_s=options.stop_grace_s,
-    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -79,10 +34,24 @@ def main(arguments: list[str] | None = None) -> int:
     # After the checks above: botocore and starlette take a second to import.
     from sagemaker_local.app import App
     from sagemaker_local.connection import Connection
+    from sagemaker_local.executors.choice import ExecutorUnavailable
 
-    listener = socket.create_server((settings.host, settings.port), backlog=2048)
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        print(
+            f"sagemaker-local: cannot listen on {where}: {error.strerror}; choose another --port",
+            file=sys.stderr,
+        )
+        return 1
     settings = dataclasses.replace(settings, port=listener.getsockname()[1])
-    app = App(settings)
+    try:
+        app = App(settings)
+    except ExecutorUnavailable as error:
+        print(f"sagemaker-local: {error}", file=sys.stderr)
+        return 1
     config = uvicorn.Config(
         app,
         http=Connection,
@@ -92,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         access_log=False,
         timeout_graceful_shutdown=5,
     )
-    server = _Server(config, settings.data_dir / READY_FILE, settings.url)
+    server = _Server(config, settings.data_dir / READY_FILE, settings)
     server.run(sockets=[listener])
     return 0
 
@@ -100,23 +69,36 @@ def main(arguments: list[str] | None = None) -> int:
 class _Server(uvicorn.Server):
     """Tells where it listens once it does, on standard output and in a file, to programs that wait for it."""
 
-    def __init__(self, config: uvicorn.Config, ready_file: Path, url: str) -> None:
+    def __init__(self, config: uvicorn.Config, ready_file: Path, settings: Settings) -> None:
         super().__init__(config)
         self._ready_file = ready_file
-        self._url = url
+        self._settings = settings
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._ready_file.unlink(missing_ok=True)
         await super().startup(sockets)
-        ready = {"pid": os.getpid(), "port": int(self._url.rpartition(":")[2]), "url": self._url}
+        url = self._settings.url
+        ready = {"pid": os.getpid(), "port": self._settings.port, "url": url}
         partial = self._ready_file.with_suffix(".partial")
         partial.write_text(json.dumps(ready))
         partial.replace(self._ready_file)
-        print(f"sagemaker-local: ready on {self._url}", flush=True)
+        print(f"sagemaker-local: ready on {url}\n{what_to_export(self._settings)}", flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._ready_file.unlink(missing_ok=True)
         await super().shutdown(sockets)
+
+
+def what_to_export(settings: Settings) -> str:
+    """The lines that make AWS's clients in a shell talk to this server; never a secret."""
+    lines = [f"export AWS_ENDPOINT_URL={settings.url}", f"export AWS_DEFAULT_REGION={settings.region}"]
+    if not settings.require_auth:
+        lines.append("export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local")
+    elif (settings.data_dir / CREDENTIALS_FILE).exists():
+        lines.append(f"export AWS_SHARED_CREDENTIALS_FILE={settings.data_dir / CREDENTIALS_FILE}")
+    else:
+        lines.append("# and the key that the server was given")
+    return "\n".join(f"  {line}" for line in lines)
 
 
 def _lock(data_dir: Path) -> TextIO | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ipaddress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sagemaker_local import limits
+from sagemaker_local.auth.keys import LOCAL_KEY, AccessKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,11 @@ class Settings:
         max_running_jobs: Jobs that run side by side; the rest wait as ``Pending``.
         executor: ``auto`` or the name of a sandbox (see :mod:`sagemaker_local.executors`).
         ping_start_timeout_s: How long a serving container may take to answer its first /ping.
+        require_auth: Whether every request must be signed with one of the keys.
+        keys: The keys that may sign; see :mod:`sagemaker_local.auth.keys`.
+        program_key: The key that jobs and model servers get; one of its own for each start of the server.
+        allowed_hosts: Further names in the Host header under which the server answers without authentication.
+        fault_plan: Fault rules to start with, as ``/_local/faults`` takes them; None for none.
         stop_grace_s: Seconds between SIGTERM and SIGKILL of a stopped job.
     """
 
@@ -36,7 +43,24 @@ class Settings:
     ping_start_timeout_s: float = limits.PING_START_TIMEOUT_S
     stop_grace_s: float = limits.STOP_GRACE_S
 
+    require_auth: bool = False
+    keys: tuple[AccessKey, ...] = field(default=(), repr=False)
+    program_key: AccessKey = field(default=LOCAL_KEY, repr=False)
+    allowed_hosts: tuple[str, ...] = ()
+    fault_plan: object = None
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs of this machine reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
     @property
     def url(self) -> str:
         """Where this server answers; jobs and model servers get it as ``AWS_ENDPOINT_URL``."""
-        return f"http://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"

@@ -1,7 +1,7 @@
-"""What a request asks for, whatever its protocol: service and operation by AWS's own marks, and how that
-service puts an error on the wire.
+"""What a request asks for, whatever its protocol, and how that service puts an error on the wire.
 
-For the parts that stand in front of every service (authentication, faults). Sources:
+Service and operation are told by AWS's own marks. For the parts that stand in front of every
+service (authentication, faults). Sources:
 https://smithy.io/2.0/aws/protocols/index.html and botocore's service models.
 """
 

@@ -129,6 +129,8 @@ def create_app(services: Services) -> ASGIApp:
                 answer = await asyncio.to_thread(moto, call)
             else:
                 answer = await asyncio.to_thread(operation, moto, call, parameters, services.settings.account)
+        if call.service == "sts" and answer.status == 200:
+            services.keys.learn(answer.body)
         headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
         await Response(answer.body, answer.status, headers)(scope, receive, send)
 

@@ -20,8 +20,8 @@ def common(settings: Settings) -> dict[str, str]:
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
         "AWS_ENDPOINT_URL": f"http://{host}:{settings.port}",
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_ACCESS_KEY_ID": settings.program_key.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": settings.program_key.secret,
     }
 
 

@@ -129,7 +129,7 @@ class IncomingBlob:
     async def receive(self, commit: Callable[[Blob], T]) -> T:
         """Read the body to its end, verify it, sync it, and call ``commit``, in a thread, with the blob."""
         writer = self._writer
-        decoder = ChunkedDecoder() if self._expected.chunked else None
+        decoder = ChunkedDecoder(self._request.chunk_signatures) if self._expected.chunked else None
         try:
             while chunk := await self._request.next_chunk():
                 writer.feed(decoder.feed(chunk) if decoder else chunk)
@@ -163,7 +163,7 @@ async def read_xml_body(request: S3Request) -> bytes:
         MalformedXML: more than any request of S3 needs.
     """
     expected = ExpectedIntegrity(request)
-    decoder = ChunkedDecoder() if expected.chunked else None
+    decoder = ChunkedDecoder(request.chunk_signatures) if expected.chunked else None
     body = bytearray()
     while chunk := await request.next_chunk():
         body += decoder.feed(chunk) if decoder else chunk

@@ -5,17 +5,35 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
-from sagemaker_local.s3.errors import IncompleteBody, InvalidRequest
+from sagemaker_local.auth.chunks import EMPTY_HASH, ChunkSignatures
+from sagemaker_local.auth.errors import MISMATCH
+from sagemaker_local.s3.errors import IncompleteBody, InvalidRequest, S3Error
 
 MAXIMUM_LINE_BYTES = 16 * 1024
+MAXIMUM_TRAILERS = 20
+TRAILER_SIGNATURE = "x-amz-trailer-signature"
+SIGNATURE_PARAMETER = "chunk-signature"
+
+
+def _mismatch() -> S3Error:
+    return S3Error(MISMATCH, code="SignatureDoesNotMatch", status_code=403)
 
 
 class ChunkedDecoder:
-    """Takes the body as it arrives, gives the payload; signatures of chunks are read past, not checked."""
+    """Takes the body as it arrives, gives the payload, which is not to be believed before ``finish``.
 
-    def __init__(self) -> None:
+    Args:
+        signatures: What the chunks must be signed with; None reads past their signatures.
+    """
+
+    def __init__(self, signatures: ChunkSignatures | None = None) -> None:
+        self._signatures = signatures
+        self._chunk_signature = ""
+        self._chunk_hash = hashlib.sha256()
+        self._signed_trailer = b""
         self._buffer = bytearray()
         self._left_in_chunk = 0
         self._step: Callable[[list[bytes]], bool] = self._size_line
@@ -35,6 +53,7 @@ class ChunkedDecoder:
 
         Raises:
             IncompleteBody: the last chunk has not arrived.
+            S3Error: SignatureDoesNotMatch, the trailers are not those that were signed.
         """
         if self._step == self._trailer_line and not self._buffer:
             self.finished = True  # some clients leave out the blank line after the last chunk
@@ -42,6 +61,10 @@ class ChunkedDecoder:
             raise IncompleteBody(
                 "The request body terminated unexpectedly: the final aws-chunked chunk is missing."
             )
+        if self._signatures is not None and (self._signatures.trailer or self.trailers):
+            signature = self.trailers.pop(TRAILER_SIGNATURE, "")
+            if not self._signatures.trailer_is_signed(self._signed_trailer, signature):
+                raise _mismatch()
 
     def _line(self) -> bytes | None:
         end = self._buffer.find(b"\r\n")
@@ -58,13 +81,18 @@ class ChunkedDecoder:
         if line is None:
             return False
         try:
-            self._left_in_chunk = int(line.split(b";", 1)[0], 16)
+            size, _, extension = line.partition(b";")
+            self._left_in_chunk = int(size, 16)
         except ValueError as error:
             raise InvalidRequest(
                 f"The aws-chunked body has no chunk size where one is due: {line[:40]!r}."
             ) from error
         if self._left_in_chunk < 0:
             raise InvalidRequest("An aws-chunked chunk has a negative size.")
+        name, _, value = extension.decode("latin-1").partition("=")
+        self._chunk_signature = value.strip() if name.strip() == SIGNATURE_PARAMETER else ""
+        if self._left_in_chunk == 0:
+            self._check_chunk(EMPTY_HASH)
         self._step = self._data if self._left_in_chunk else self._trailer_line
         return True
 
@@ -72,6 +100,8 @@ class ChunkedDecoder:
         taken = bytes(self._buffer[: self._left_in_chunk])
         del self._buffer[: len(taken)]
         self._left_in_chunk -= len(taken)
+        if self._signatures is not None:
+            self._chunk_hash.update(taken)
         payload.append(taken)
         if not self._left_in_chunk:
             self._step = self._data_end
@@ -83,6 +113,8 @@ class ChunkedDecoder:
         if self._buffer[:2] != b"\r\n":
             raise InvalidRequest("An aws-chunked chunk is longer than its size says.")
         del self._buffer[:2]
+        self._check_chunk(self._chunk_hash.hexdigest())
+        self._chunk_hash = hashlib.sha256()
         self._step = self._size_line
         return True
 
@@ -94,5 +126,16 @@ class ChunkedDecoder:
             self.finished = True
             return True
         name, _, value = line.decode("latin-1").partition(":")
-        self.trailers[name.strip().lower()] = value.strip()
+        name, value = name.strip().lower(), value.strip()
+        if len(self.trailers) == MAXIMUM_TRAILERS:
+            raise InvalidRequest(f"An aws-chunked body has more than {MAXIMUM_TRAILERS} trailers.")
+        self.trailers[name] = value
+        if name != TRAILER_SIGNATURE:
+            self._signed_trailer += f"{name}:{value}\n".encode("latin-1")
         return True
+
+    def _check_chunk(self, sha256: str) -> None:
+        if self._signatures is not None and not self._signatures.chunk_is_signed(
+            sha256, self._chunk_signature
+        ):
+            raise _mismatch()

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from starlette.types import Receive, Scope
 
+from sagemaker_local.auth.chunks import EXTENSION, ChunkSignatures
 from sagemaker_local.s3.blobs import BlobReader
 from sagemaker_local.s3.errors import S3Error
 from sagemaker_local.s3.object_store import ObjectStore
@@ -46,6 +47,7 @@ class S3Request:
         key: Empty for a request to the bucket itself.
         query: The last value of each query parameter.
         headers: Lower-case names; bytes that are no UTF-8 are read as Latin-1.
+        chunk_signatures: What the chunks of the body must be signed with; None when nobody asks.
         body_started: Whether any of the body was read, and with it any ``Expect: 100-continue`` answered.
     """
 
@@ -58,6 +60,7 @@ class S3Request:
         self.request_id = secrets.token_hex(8).upper()
         self.body_started = False
         self.body_finished = "content-length" not in self.headers and "transfer-encoding" not in self.headers
+        self.chunk_signatures: ChunkSignatures | None = scope.get("extensions", {}).get(EXTENSION)
         self._receive = receive
         self.raw_path: bytes = scope.get("raw_path") or scope["path"].encode("utf-8")
         self.bucket, self.key = self._address()
