@@ -14,6 +14,7 @@ from sagemaker_local.faults.plan import FaultPlan
 from sagemaker_local.jobs.engine import JobEngine
 from sagemaker_local.logs.log_store import LogStore
 from sagemaker_local.s3.object_store import ObjectStore
+from sagemaker_local.serving.invocation import Invoker
 from sagemaker_local.serving.supervisor import EndpointSupervisor
 from sagemaker_local.settings import Settings
 from sagemaker_local.store import Store
@@ -39,9 +40,11 @@ class Services:
     faults: FaultPlan = field(default_factory=FaultPlan)
     keys: KeyRing = field(default_factory=KeyRing)
     tuning: TuningEngine = field(init=False)
+    invoker: Invoker = field(init=False)
 
     def __post_init__(self) -> None:
         """Wire the parts that act through the others, as clients do."""
         from sagemaker_local.tuning.engine import TuningEngine  # which takes this class
 
         self.tuning = TuningEngine(self)
+        self.invoker = Invoker(self.settings, self.store, self.endpoints, self.invocations)

@@ -13,28 +13,27 @@ from sagemaker_local.protocol import Handler
 from sagemaker_local.services import Services
 from sagemaker_local.store import NotFound, Record
 
-UNSERVED = ("ShadowProductionVariants", "AsyncInferenceConfig", "ExplainerConfig")
+UNSERVED = ("ShadowProductionVariants", "ExplainerConfig")
 UNSERVED_OF_VARIANT = (
-    "ServerlessConfig",
     "InstancePools",
     "ManagedInstanceScaling",
     "CapacityReservationConfig",
     "CoreDumpConfig",
 )
+UNSUPPORTED = "One or more endpoint features are not supported using this configuration:"
 
 
 async def create_endpoint_config(services: Services, request: dict[str, Any]) -> dict[str, Any]:
     """CreateEndpointConfig: every model must exist."""
     name = request["EndpointConfigName"]
     refuse(request, UNSERVED, "an endpoint config")
-    if request.get("DataCaptureConfig", {}).get("EnableCapture"):
-        raise ValidationException("The local SageMaker serves no DataCaptureConfig; leave EnableCapture out")
     variants = [_variant(services, variant) for variant in request["ProductionVariants"]]
     names = [variant["VariantName"] for variant in variants]
     if len(set(names)) != len(names):
         raise ValidationException(f"Duplicate variant names in ProductionVariants: {', '.join(names)}.")
     if not any(variant["InitialVariantWeight"] for variant in variants):
         raise ValidationException("At least one InitialVariantWeight of ProductionVariants must be above 0.")
+    _check_combination(services, request, variants)
     kept = {key: value for key, value in request.items() if key != "Tags"}
     record = Record("endpoint_config", name, arn(services.settings, "endpoint_config", name), {})
     record.document = only_set(
@@ -75,11 +74,55 @@ async def delete_endpoint_config(services: Services, request: dict[str, Any]) ->
 def _variant(services: Services, variant: dict[str, Any]) -> dict[str, Any]:
     name = variant["VariantName"]
     refuse(variant, UNSERVED_OF_VARIANT, f"production variant {name}")
-    for field in ("ModelName", "InitialInstanceCount", "InstanceType"):
+    serverless = variant.get("ServerlessConfig")
+    for field in ("ModelName",) if serverless else ("ModelName", "InitialInstanceCount", "InstanceType"):
         if field not in variant:
             raise ValidationException(f"{field} is required for production variant {name}.")
+    if serverless:
+        _check_serverless(name, variant, serverless)
     get(services, "model", variant["ModelName"])
     return {"InitialVariantWeight": 1.0, **variant}
+
+
+def _check_serverless(name: str, variant: dict[str, Any], serverless: dict[str, Any]) -> None:
+    for field in ("InstanceType", "InitialInstanceCount", "AcceleratorType", "VolumeSizeInGB"):
+        if field in variant:
+            raise ValidationException(f"{field} cannot be given with ServerlessConfig of variant {name}.")
+    if serverless["MemorySizeInMB"] % 1024:
+        raise ValidationException(
+            f"MemorySizeInMB of variant {name} must be one of 1024, 2048, 3072, 4096, 5120 and 6144."
+        )
+    if serverless.get("ProvisionedConcurrency", 0) > serverless["MaxConcurrency"]:
+        raise ValidationException(
+            f"ProvisionedConcurrency of variant {name} must not be greater than its MaxConcurrency."
+        )
+
+
+def _check_combination(services: Services, request: dict[str, Any], variants: list[dict[str, Any]]) -> None:
+    """Refuse what does not go together, as AWS does.
+
+    Source: https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html#serverless-endpoints-how-it-works-exclusions
+    """
+    models = [get(services, "model", variant["ModelName"]).document for variant in variants]
+    multi_model = any(
+        container.get("Mode") == "MultiModel"
+        for model in models
+        for container in (model.get("PrimaryContainer"), *model.get("Containers", []))
+        if container
+    )
+    serverless = any("ServerlessConfig" in variant for variant in variants)
+    given = {
+        "several ProductionVariants": len(variants) > 1,
+        "DataCaptureConfig": request.get("DataCaptureConfig", {}).get("EnableCapture", False),
+        "AsyncInferenceConfig": "AsyncInferenceConfig" in request,
+        "a model of Mode MultiModel": multi_model,
+        "VpcConfig of a model": any("VpcConfig" in model for model in models),
+    }
+    against_serverless = [what for what, is_given in given.items() if is_given]
+    if serverless and against_serverless:
+        raise ValidationException(f"{UNSUPPORTED} ServerlessConfig with {', '.join(against_serverless)}.")
+    if "AsyncInferenceConfig" in request and multi_model:
+        raise ValidationException(f"{UNSUPPORTED} AsyncInferenceConfig with a model of Mode MultiModel.")
 
 
 OPERATIONS: Mapping[str, Handler] = {

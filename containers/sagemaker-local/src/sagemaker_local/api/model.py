@@ -29,9 +29,12 @@ async def create_model(services: Services, request: dict[str, Any]) -> dict[str,
             f"The local SageMaker serves models of one container; Containers has {len(given)}"
         )
     container = given[0]
-    if container.get("Mode") == "MultiModel":
-        raise ValidationException("The local SageMaker does not serve containers of Mode MultiModel")
-    refuse(container, ("MultiModelConfig", "ContainerMetricsConfig"), "a container")
+    multi_model = container.get("Mode") == "MultiModel"
+    if multi_model and not (container.get("ModelDataUrl") or container.get("ModelDataSource")):
+        raise ValidationException("ModelDataUrl is required for a container of Mode MultiModel.")
+    if not multi_model:
+        refuse(container, ("MultiModelConfig",), "a container whose Mode is not MultiModel")
+    refuse(container, ("ContainerMetricsConfig",), "a container")
     refuse(request, ("EnableNetworkIsolation",), "a model")
     record = Record("model", name, arn(services.settings, "model", name), {})
     record.document = only_set(
@@ -52,6 +55,8 @@ async def create_model(services: Services, request: dict[str, Any]) -> dict[str,
     except ContainerError as error:
         raise ValidationException(str(error)) from error
     for artefact in artefacts(resolved):
+        if multi_model and artefact is resolved.model:
+            continue  # models may come later
         if not await asyncio.to_thread(artefact.exists, services.objects):
             raise ValidationException(f"Could not find model data at {artefact.uri}.")
     insert(services, record, request)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sagemaker_local.executors.base import Executor, LineSink
+from sagemaker_local.instances import instance_type
 from sagemaker_local.s3.object_store import ObjectStore
 from sagemaker_local.serving.model_server import ModelServer
+from sagemaker_local.serving.multi_model import MultiModelServer
+from sagemaker_local.serving.serverless import ServerlessServer
 
 if TYPE_CHECKING:
     from sagemaker_local.serving.fleet_plan import VariantPlan
+
+DEFAULT_TYPE = "ml.m5.large"
+"""For plans that were stored before they had an instance type."""
 
 
 def variant_server(
@@ -25,7 +32,8 @@ def variant_server(
     start_timeout_s: float,
 ) -> ModelServer:
     """An instance of a variant, not yet started."""
-    return ModelServer(
+    new = functools.partial(
+        ModelServer,
         variant.container,
         directory,
         environment=environment,
@@ -34,3 +42,14 @@ def variant_server(
         log=log,
         start_timeout_s=start_timeout_s,
     )
+    if variant.serverless is not None:
+        return ServerlessServer(
+            *new.args,
+            **new.keywords,
+            max_concurrency=variant.serverless["MaxConcurrency"],
+            provisioned="ProvisionedConcurrency" in variant.serverless,
+        )
+    if variant.container.multi_model:
+        memory_bytes = instance_type(variant.instance_type or DEFAULT_TYPE).memory_bytes
+        return MultiModelServer(*new.args, **new.keywords, memory_bytes=memory_bytes)
+    return new()

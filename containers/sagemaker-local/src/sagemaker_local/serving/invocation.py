@@ -1,0 +1,266 @@
+"""One invocation of an endpoint: which variant and instance take it, and what becomes of it.
+
+Every kind of invocation goes through here: InvokeEndpoint, its streaming sister, and the queue of the
+asynchronous. Each is counted once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sagemaker_local import limits
+from sagemaker_local.cloudwatch.invocations import InvocationMetrics
+from sagemaker_local.errors import AwsError
+from sagemaker_local.serving.fleet import LOG_GROUP, Fleet
+from sagemaker_local.serving.http import Answer, ConnectionLost, NotListening
+from sagemaker_local.serving.invocation_errors import (
+    LostRequest,
+    ModelError,
+    ServiceUnavailable,
+    ValidationError,
+)
+from sagemaker_local.serving.model_server import ModelServer
+from sagemaker_local.serving.multi_model import TARGET_MODEL, LoadFailed, MultiModelServer
+from sagemaker_local.serving.router import Variant
+from sagemaker_local.serving.serverless import ServerlessServer
+from sagemaker_local.serving.supervisor import EndpointSupervisor
+from sagemaker_local.settings import Settings
+from sagemaker_local.store import NotFound, Store
+
+RESTART_WAIT_S = 5.0
+"""A request waits so long for a container that is being started again."""
+ORIGINAL_MESSAGE_BYTES = 64 * 1024
+NOT_MULTI_MODEL = "Endpoint {} is not a multi-model endpoint and does not support target model header."
+
+
+@dataclass(slots=True)
+class Invocation:
+    """What a caller asks, and what became of it.
+
+    Attributes:
+        endpoint: Name of the endpoint.
+        headers: What the container gets, by lower-case name.
+        body: The payload.
+        request_id: Names the request in errors.
+        target_variant: The variant that must take it, or None.
+        timeout_s: For the container's answer.
+        started: When it came in, by :func:`time.perf_counter`.
+        fleet: What took it; known once it is over.
+        variant: The variant that took it; likewise.
+        model_latency_s: How long the container took; None when it did not reach one.
+    """
+
+    endpoint: str
+    headers: Mapping[str, str]
+    body: bytes
+    request_id: str
+    target_variant: str | None = None
+    timeout_s: float = limits.INVOKE_TIMEOUT_S
+    started: float = field(default_factory=time.perf_counter)
+    fleet: Fleet | None = None
+    variant: str = ""
+    model_latency_s: float | None = None
+    model_setup_s: float | None = None
+
+
+class Invoker:
+    """Takes invocations to containers.
+
+    Args:
+        settings: Region and account, for messages.
+        store: Tells why an endpoint serves nothing.
+        endpoints: What serves.
+        metrics: Counts.
+    """
+
+    def __init__(
+        self, settings: Settings, store: Store, endpoints: EndpointSupervisor, metrics: InvocationMetrics
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._endpoints = endpoints
+        self._metrics = metrics
+
+    def fleet(self, name: str) -> Fleet:
+        """What serves an endpoint now.
+
+        Raises:
+            AwsError: nothing does; as the runtime words it.
+        """
+        fleet = self._endpoints.fleet(name)
+        if fleet is not None:
+            return fleet
+        account = self._settings.account
+        try:
+            status = self._store.get("endpoint", name).document["EndpointStatus"]
+        except NotFound:
+            raise ValidationError(f"Endpoint {name} of account {account} not found.") from None
+        if status == "SystemUpdating":
+            raise ServiceUnavailable(
+                f"Endpoint {name} is coming back after a restart of the local SageMaker."
+            )
+        raise ValidationError(
+            f"Endpoint {name} of account {account} is {status}; it takes requests when it is InService."
+        )
+
+    async def invoke(
+        self,
+        invocation: Invocation,
+        *,
+        sink: Callable[[bytes], None] | None = None,
+        headed: Callable[[Answer], None] | None = None,
+    ) -> Answer:
+        """The container's answer; ``sink`` and ``headed`` as in :meth:`Client.request`.
+
+        Raises:
+            AwsError: there is none, or it is an error; as the runtime words it.
+        """
+        status = 500
+        try:
+            answer = await self._take(invocation, sink, headed)
+            status = answer.status
+        except ModelError as error:
+            status = error.fields["OriginalStatusCode"]
+            raise
+        except AwsError as error:
+            status = error.status_code
+            raise
+        finally:
+            if invocation.variant:
+                took_s = time.perf_counter() - invocation.started
+                self._metrics.record(
+                    invocation.endpoint,
+                    invocation.variant,
+                    status=status,
+                    model_latency_s=invocation.model_latency_s,
+                    overhead_s=took_s - (invocation.model_latency_s or 0.0),
+                    model_setup_s=invocation.model_setup_s,
+                )
+        return answer
+
+    async def _take(
+        self,
+        invocation: Invocation,
+        sink: Callable[[bytes], None] | None,
+        headed: Callable[[Answer], None] | None,
+    ) -> Answer:
+        """Sent again only while no container has taken it."""
+        started = time.monotonic()
+        while True:
+            # Again each time: an update may have switched fleets.
+            fleet = invocation.fleet = self.fleet(invocation.endpoint)
+            variant = self._variant(fleet, invocation)
+            try:
+                server = _pick(variant, invocation)
+                _fits(server, invocation)
+                invocation.variant = variant.name
+                if not server.ready and not await server.wait_ready(RESTART_WAIT_S):
+                    raise ServiceUnavailable(
+                        f"Endpoint {invocation.endpoint}: no container of variant {variant.name} is healthy."
+                    )
+                answer = await self._ask(server, invocation, sink, headed)
+            except LoadFailed as error:
+                answer = error.answer
+            except NotListening as error:
+                if time.monotonic() - started > RESTART_WAIT_S:
+                    raise ServiceUnavailable(f"Endpoint {invocation.endpoint}: {error}.") from error
+                await asyncio.sleep(0)
+                continue
+            except ConnectionLost as error:
+                raise LostRequest(
+                    "An exception occurred while sending request to model. Please contact customer support "
+                    f"regarding request {invocation.request_id}. ({error})"
+                ) from error
+            except TimeoutError as error:
+                text = (
+                    "Your invocation timed out while waiting for a response from container primary. Review "
+                    "the latency metrics for each container in Amazon CloudWatch, resolve the issue, and "
+                    "try again."
+                )
+                raise self.model_error(invocation.endpoint, 0, text) from error
+            if answer.status >= 300:
+                text = bytes(answer.body[:ORIGINAL_MESSAGE_BYTES]).decode("utf-8", "replace")
+                raise self.model_error(invocation.endpoint, answer.status, text)
+            return answer
+
+    async def _ask(
+        self,
+        server: ModelServer,
+        invocation: Invocation,
+        sink: Callable[[bytes], None] | None,
+        headed: Callable[[Answer], None] | None,
+    ) -> Answer:
+        if not isinstance(server, MultiModelServer | ServerlessServer):
+            return await _timed(server, invocation, sink, headed)
+        # Loading a model or starting a container is not the model's latency.
+        async with server.set_up(invocation.headers) as setup_s:
+            invocation.model_setup_s = setup_s
+            return await _timed(server, invocation, sink, headed)
+
+    def _variant(self, fleet: Fleet, invocation: Invocation) -> Variant:
+        try:
+            return fleet.router.variant(invocation.target_variant)
+        except KeyError:
+            raise ValidationError(
+                f"Variant {invocation.target_variant} not found for endpoint {invocation.endpoint} "
+                f"of account {self._settings.account}."
+            ) from None
+
+    def model_error(self, endpoint: str, status: int, original: str) -> ModelError:
+        """The answer when a container gave an error, or none (status 0)."""
+        settings, group = self._settings, LOG_GROUP.format(endpoint)
+        blame = "client" if 400 <= status < 500 else "server"
+        return ModelError(
+            f'Received {blame} error ({status}) from primary with message "{original}". See '
+            f"https://{settings.region}.console.aws.amazon.com/cloudwatch/home?region={settings.region}"
+            f"#logEventViewer:group={group} in account {settings.account} for more information.",
+            {
+                "OriginalStatusCode": status,
+                "OriginalMessage": original,
+                "LogStreamArn": f"arn:aws:logs:{settings.region}:{settings.account}:log-group:{group}",
+            },
+        )
+
+
+async def _timed(
+    server: ModelServer,
+    invocation: Invocation,
+    sink: Callable[[bytes], None] | None,
+    headed: Callable[[Answer], None] | None,
+) -> Answer:
+    asked = time.perf_counter()
+    try:
+        return await server.invoke(
+            invocation.headers, invocation.body, timeout_s=invocation.timeout_s, sink=sink, headed=headed
+        )
+    except NotListening:
+        asked = 0.0
+        server.suspect()
+        raise
+    finally:
+        invocation.model_latency_s = time.perf_counter() - asked if asked else None
+
+
+def _pick(variant: Variant, invocation: Invocation) -> ModelServer:
+    """An instance that has the model already, else the least busy one."""
+    target = invocation.headers.get(TARGET_MODEL)
+    if target is not None:
+        holding = [
+            server
+            for server in variant.servers
+            if isinstance(server, MultiModelServer) and server.ready and server.holds(target)
+        ]
+        if holding:
+            return min(holding, key=lambda server: server.outstanding)
+    return variant.pick()
+
+
+def _fits(server: ModelServer, invocation: Invocation) -> None:
+    multi_model = isinstance(server, MultiModelServer)
+    if TARGET_MODEL in invocation.headers and not multi_model:
+        raise ValidationError(NOT_MULTI_MODEL.format(invocation.endpoint))
+    if multi_model and TARGET_MODEL not in invocation.headers:
+        raise ValidationError(f"Request {invocation.request_id} is missing a target model header.")
