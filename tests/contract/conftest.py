@@ -35,7 +35,7 @@ class LocalServer:
         self.data, self.log = data, data.with_suffix(".log")
         self._command = [sys.executable, "-m", "sagemaker_local", "--port", "0"]
         self._command += ["--data", str(data), "--containers", str(containers)]
-        if executor := os.environ.get("SAGEMAKER_LOCAL_TEST_EXECUTOR"):
+        if executor := os.environ.get("TEST_EXECUTOR"):
             self._command += ["--executor", executor]
         self._command += arguments
         self._process: subprocess.Popen[bytes] | None = None
