@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sagemaker_local import __doc__ as about
 from sagemaker_local.api import (
+    cloudwatch,
     compilation_job,
     endpoint,
     endpoint_config,
@@ -36,6 +37,7 @@ from sagemaker_local.api import (
 from sagemaker_local.auth.browsers import BrowserGuard
 from sagemaker_local.auth.gate import AuthenticationGate
 from sagemaker_local.auth.keys import KeyRing
+from sagemaker_local.cloudwatch import protocol as cloudwatch_protocol
 from sagemaker_local.cloudwatch.alarms import AlarmStore
 from sagemaker_local.cloudwatch.invocations import InvocationMetrics
 from sagemaker_local.cloudwatch.metric_store import MetricStore
@@ -136,6 +138,8 @@ class App:
             Route(lambda request: request.url.path == "/_local/health", self._health),
             Route(lambda request: request.url.path == faults_api.PATH,
                   faults_api.create_app(self.services.faults)),
+            Route(lambda request: cloudwatch_protocol.wanted(request, signing_name(request)),
+                  cloudwatch_protocol.create_app(self.services, cloudwatch.OPERATIONS)),
             Route(lambda request: target(request) in self.json, self._json),
             Route(lambda request: target(request) in identity.TARGETS, long_tail),
             Route(lambda request: "x-amz-target" in request.headers, self._unknown_target),
@@ -170,13 +174,14 @@ class App:
         await self.services.jobs.start()
         await self.services.tuning.start()
         await self.services.endpoints.start()
+        await self.services.alarm_evaluator.start()
         try:
             yield
         finally:
             await self.services.tuning.close()
+            await self.services.alarm_evaluator.close()
             await self.services.endpoints.close()
             await self.services.jobs.close()
-            await self.services.executor.close()
             await self.services.executor.close()
             self.services.metrics.close()
             self.services.alarms.close()

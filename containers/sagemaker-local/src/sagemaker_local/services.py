@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sagemaker_local.auth.keys import KeyRing
+from sagemaker_local.cloudwatch.alarm_evaluator import AlarmEvaluator
 from sagemaker_local.cloudwatch.alarms import AlarmStore
 from sagemaker_local.cloudwatch.invocations import InvocationMetrics
 from sagemaker_local.cloudwatch.metric_store import MetricStore
@@ -41,10 +42,12 @@ class Services:
     keys: KeyRing = field(default_factory=KeyRing)
     tuning: TuningEngine = field(init=False)
     invoker: Invoker = field(init=False)
+    alarm_evaluator: AlarmEvaluator = field(init=False)
 
     def __post_init__(self) -> None:
         """Wire the parts that act through the others, as clients do."""
         from sagemaker_local.tuning.engine import TuningEngine  # which takes this class
 
         self.tuning = TuningEngine(self)
+        self.alarm_evaluator = AlarmEvaluator(self.alarms, self.metrics)
         self.invoker = Invoker(self.settings, self.store, self.endpoints, self.invocations)

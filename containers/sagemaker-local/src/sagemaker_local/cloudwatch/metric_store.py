@@ -216,6 +216,17 @@ class MetricStore:
             ).fetchall()
         return [Metric(row[0], row[1], _dimensions(row[2]), row[3]) for row in rows]
 
+    def units(self, namespace: str, name: str, dimensions: Mapping[str, str]) -> list[str]:
+        """The units in which a metric has data."""
+        self.flush()
+        key = (namespace, name, json.dumps(tuple(sorted(dimensions.items()))))
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT unit FROM series WHERE namespace = ? AND name = ? AND dimensions = ? ORDER BY unit",
+                key,
+            )
+            return [row[0] for row in rows]
+
     def points(
         self,
         namespace: str,
