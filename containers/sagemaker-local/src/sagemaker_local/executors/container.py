@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -79,6 +80,7 @@ def lay_out(program: Program, image: Image, scratch_root: Path) -> Container:
     if image.workdir != "/" and not (root / image.workdir.lstrip("/")).is_dir():
         (root / image.workdir.lstrip("/")).mkdir(parents=True)
         places.add(image.workdir)
+    places = _move_to_opt_ml(root, places, program.opt_ml)
     _refuse_system_places(image, places)
     host = "" if program.host_name in program.hosts else f" {program.host_name}"
     hosts = "".join(f"{address} {name}\n" for name, address in program.hosts.items())
@@ -110,6 +112,14 @@ def topmost(places: Iterable[str]) -> list[str]:
     """The paths that are not below another of them."""
     distinct = set(places)
     return sorted(place for place in distinct if not any(place.startswith(f"{other}/") for other in distinct))
+
+
+def _move_to_opt_ml(root: Path, places: set[str], opt_ml: Path) -> set[str]:
+    """Give the job what the image has below /opt/ml, such as its script in ``code``; the other places."""
+    below = root / OPT_ML.lstrip("/")
+    if below.is_dir():
+        shutil.copytree(below, opt_ml, dirs_exist_ok=True, symlinks=True)
+    return {place for place in places if not f"{place}/".startswith(f"{OPT_ML}/")}
 
 
 def _refuse_system_places(image: Image, places: Iterable[str]) -> None:
@@ -151,6 +161,7 @@ def _needed(image: Image) -> tuple[Path, ...]:
         image.python.base_prefix,
         python.parent.parent,
         Path(INIT),
+        *image.visible,
         *certificates,
     ]
     # A virtual environment reaches its interpreter by a link; the way there must be visible as well.
