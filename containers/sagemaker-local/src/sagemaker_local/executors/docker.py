@@ -85,11 +85,9 @@ class DockerExecutor:
         image = await self._images.ready(docker, program.image, log)
         async with spoken(f"Starting a container of image '{image}'"):
             self._watch_over()
-            configuration = (await docker.images.inspect(image))["Config"] or {}
-            await asyncio.to_thread(_open_to, program.opt_ml, configuration.get("User") or "")
-            config = container_config(
-                program, image, configuration.get("Env") or [], await self._place(docker, program)
-            )
+            found = await self._images.inspect(docker, image, self._labels)
+            await asyncio.to_thread(_open_to, program.opt_ml, found.user)
+            config = container_config(program, found, await self._place(docker, program))
             container = await docker.containers.create(config)
             try:
                 return await self._started(docker, container.id, log)

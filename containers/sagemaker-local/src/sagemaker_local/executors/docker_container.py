@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sagemaker_local.executors.base import Program
+from sagemaker_local.executors.base import ImageError, Program
 from sagemaker_local.executors.container import OPT_ML
 
 SERVING_PORT = 8080
@@ -22,6 +22,30 @@ LEAST_SHARED_MEMORY_BYTES = 64 * 1024**2
 ENDPOINT_VARIABLES = "AWS_ENDPOINT_URL"
 DEFAULTS = {"PYTHONUNBUFFERED": "1"}
 """Where the image says nothing else: lines must reach the log when they are printed."""
+
+ONE_STREAM = ("/bin/sh", "-c", 'exec "$@" 2>&1', "sh")
+"""Puts standard error where standard output goes. The engine reads two streams by two readers, which would mix
+up a traceback and what was printed before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineImage:
+    """What the engine knows of an image.
+
+    Attributes:
+        name: As the engine calls it.
+        environment: ``NAME=value``.
+        entrypoint, command: As the image says them.
+        user: Empty for root.
+        shell: Whether it has ``/bin/sh``.
+    """
+
+    name: str
+    environment: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    user: str = ""
+    shell: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +69,18 @@ class Place:
     reached_at: str
 
 
-def container_config(
-    program: Program, image: str, image_environment: list[str], place: Place
-) -> dict[str, Any]:
-    """The body of ``POST /containers/create``."""
+def container_config(program: Program, image: EngineImage, place: Place) -> dict[str, Any]:
+    """The body of ``POST /containers/create``.
+
+    Raises:
+        ImageError: neither the image nor the request says what to run.
+    """
     config: dict[str, Any] = {
-        "Image": image,
+        "Image": image.name,
         "Hostname": program.host_name,
-        "Env": _environment(program, image_environment, place),
+        "Env": _environment(program, image.environment, place),
+        "Entrypoint": [*(ONE_STREAM if image.shell else ()), *_command(program, image)],
+        "Cmd": [],
         "Labels": dict(place.labels),
         "AttachStdout": True,
         "AttachStderr": True,
@@ -61,10 +89,6 @@ def container_config(
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": _host_config(program, place),
     }
-    if program.arguments:
-        config["Cmd"] = list(program.arguments)
-    if program.entrypoint is not None:
-        config["Entrypoint"] = list(program.entrypoint)
     if place.user:
         config["User"] = place.user
     if program.port is not None:
@@ -101,7 +125,19 @@ def _host_config(program: Program, place: Place) -> dict[str, Any]:
     return host
 
 
-def _environment(program: Program, image_environment: list[str], place: Place) -> list[str]:
+def _command(program: Program, image: EngineImage) -> tuple[str, ...]:
+    entrypoint = image.entrypoint if program.entrypoint is None else program.entrypoint
+    # As `docker run`: arguments replace CMD, and another ENTRYPOINT drops it.
+    default = image.command if program.entrypoint is None else ()
+    command = (*entrypoint, *(program.arguments or default))
+    if not command:
+        raise ImageError(
+            f"Image '{image.name}' has neither ENTRYPOINT nor CMD, and the request names no program"
+        )
+    return command
+
+
+def _environment(program: Program, image_environment: tuple[str, ...], place: Place) -> list[str]:
     said = {pair.partition("=")[0] for pair in image_environment}
     environment = {name: value for name, value in DEFAULTS.items() if name not in said}
     environment |= program.environment

@@ -15,13 +15,14 @@ import sys
 import tarfile
 import tempfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sagemaker_local.executors.base import ImageError, LineSink, Source
-from sagemaker_local.executors.docker_engine import LABEL_IMAGE, spoken
+from sagemaker_local.executors.docker_container import ONE_STREAM, EngineImage
+from sagemaker_local.executors.docker_engine import LABEL_IMAGE, remove_container, spoken
 from sagemaker_local.images.environments import INCLUDE
 from sagemaker_local.images.image import PROGRAM_DIRECTORY, ImageFolders
 
@@ -106,6 +107,7 @@ class DockerImages:
 
     folders: ImageFolders
     _building: dict[str, asyncio.Lock] = field(default_factory=dict)
+    _shells: dict[str, bool] = field(default_factory=dict)
 
     async def ready(self, docker: aiodocker.Docker, image: str | Source, log: LineSink) -> str:
         """The engine's name of an image that is ready to start; built or pulled when it is missing.
@@ -120,6 +122,22 @@ class DockerImages:
         except ImageError as unknown:
             return await self._pulled(docker, image, unknown, log)
         return await self._built(docker, folder_context(folder), log)
+
+    async def inspect(self, docker: aiodocker.Docker, name: str, labels: Mapping[str, str]) -> EngineImage:
+        """What the engine knows of an image that is ready; the labels are for what is made to find out."""
+        shown = await docker.images.inspect(name)
+        said = shown["Config"] or {}
+        identity = shown["Id"]
+        if identity not in self._shells:
+            self._shells[identity] = await _has_shell(docker, identity, labels)
+        return EngineImage(
+            name=name,
+            environment=tuple(said.get("Env") or ()),
+            entrypoint=tuple(said.get("Entrypoint") or ()),
+            command=tuple(said.get("Cmd") or ()),
+            user=said.get("User") or "",
+            shell=self._shells[identity],
+        )
 
     async def _built(self, docker: aiodocker.Docker, context: Context, log: LineSink) -> str:
         try:
@@ -146,6 +164,26 @@ class DockerImages:
             except ImageError as refused:
                 raise ImageError(f"{unknown}. {refused}") from refused
         return uri
+
+
+async def _has_shell(docker: aiodocker.Docker, image: str, labels: Mapping[str, str]) -> bool:
+    """Look into a container of the image that never starts."""
+    import aiodocker
+
+    container = await docker.containers.create(
+        {"Image": image, "Entrypoint": ["none"], "Labels": dict(labels), "NetworkDisabled": True}
+    )
+    try:
+        async with docker._query(
+            f"containers/{container.id}/archive", method="HEAD", params={"path": ONE_STREAM[0]}
+        ):
+            return True
+    except aiodocker.DockerError as error:
+        if error.status != 404:
+            raise
+        return False
+    finally:
+        await remove_container(docker, container.id)
 
 
 async def _there(docker: aiodocker.Docker, name: str) -> bool:
