@@ -39,9 +39,9 @@ def artefact(version: str) -> bytes:
     return packed.getvalue()
 
 
-def eventually(holds: Callable[[], Any]) -> Any:
+def eventually(holds: Callable[[], Any], wait_s: float = WAIT_S) -> Any:
     """The first true answer of a function."""
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + wait_s
     while not (answer := holds()):
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.05)
@@ -70,7 +70,7 @@ class Probe:
         name = unique("model")
         uri = f"s3://{BUCKET}/{name}.tar.gz"
         self.s3.put_object(Bucket=BUCKET, Key=f"{name}.tar.gz", Body=artefact(version))
-        container = {"Image": image, "ModelDataUrl": uri, "Environment": environment}
+        container = {"Image": image, "ModelDataUrl": uri, "Environment": {"PROBE": name, **environment}}
         self.sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
         return name
 
@@ -122,12 +122,14 @@ class Probe:
 
     def process(self, endpoint: str) -> int:
         """Process id on this machine of an endpoint's only container."""
-        inside = json.loads(self.ask(endpoint, "variables"))["SAGEMAKER_BIND_TO_PORT"]
-        marker = f"SAGEMAKER_BIND_TO_PORT={inside}".encode()
+        inside = json.loads(self.ask(endpoint, "variables"))
+        # Every container of Docker's listens on the same port of its own, and every model has a name of its own.
+        own = [name for name in ("SAGEMAKER_BIND_TO_PORT", "PROBE") if name in inside]
+        marker = {f"{name}={inside[name]}".encode() for name in own}
         for directory in Path("/proc").glob("[0-9]*"):
             try:
                 serves = b"/opt/program/serve" in (directory / "cmdline").read_bytes().split(b"\0")[1:2]
-                if serves and marker in (directory / "environ").read_bytes().split(b"\0"):
+                if serves and marker <= set((directory / "environ").read_bytes().split(b"\0")):
                     return int(directory.name)
             except (OSError, IndexError):
                 continue
