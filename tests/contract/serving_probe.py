@@ -123,7 +123,7 @@ class Probe:
     def process(self, endpoint: str) -> int:
         """Process id on this machine of an endpoint's only container."""
         inside = json.loads(self.ask(endpoint, "variables"))
-        # Every container of Docker's listens on the same port of its own, and every model has a name of its own.
+        # With Docker each listens on the same port of its own; then it is the model that tells them apart.
         own = [name for name in ("SAGEMAKER_BIND_TO_PORT", "PROBE") if name in inside]
         marker = {f"{name}={inside[name]}".encode() for name in own}
         for directory in Path("/proc").glob("[0-9]*"):
