@@ -63,6 +63,9 @@ def command_line() -> argparse.ArgumentParser:
         help="directory whose folders are the images (default: %(default)s)",
     )
     parser.add_argument(
+        "--images", type=Path, metavar="FILE", help="TOML table that maps further image URIs to folders"
+    )
+    parser.add_argument(
         "--host",
         default="127.0.0.1",
         help="address to listen on; any but loopback needs --require-auth (default: %(default)s)",
@@ -94,6 +97,14 @@ def command_line() -> argparse.ArgumentParser:
         type=float,
         default=limits.STOP_GRACE_S,
         help="time between SIGTERM and SIGKILL of a stopped job (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--deployment-wait-scale",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="multiplies the waits of endpoint deployments, such as baking periods: with 0.01 ten minutes "
+        "take six seconds (default: %(default)s)",
     )
     parser.add_argument(
         "--require-auth",
@@ -133,6 +144,7 @@ def parse(arguments: list[str] | None) -> Settings:
     settings = Settings(
         data_dir=options.data.resolve(),
         containers_dir=options.containers.resolve(),
+        images_file=options.images.resolve() if options.images else None,
         host=options.host.strip("[]"),
         port=options.port,
         region=options.region,
@@ -141,6 +153,7 @@ def parse(arguments: list[str] | None) -> Settings:
         executor=options.executor,
         ping_start_timeout_s=options.ping_timeout_s,
         stop_grace_s=options.stop_grace_s,
+        deployment_wait_scale=options.deployment_wait_scale,
         require_auth=options.require_auth,
         allowed_hosts=tuple(options.allow_host),
         fault_plan=_fault_plan(parser, options.faults),
@@ -149,6 +162,8 @@ def parse(arguments: list[str] | None) -> Settings:
         parser.error(f"--account must have twelve digits, not '{settings.account}'")
     if settings.max_running_jobs < 1:
         parser.error(f"--jobs must be at least 1, not {settings.max_running_jobs}")
+    if not 0 <= settings.deployment_wait_scale <= 1:
+        parser.error(f"--deployment-wait-scale must be from 0 to 1, not {settings.deployment_wait_scale:g}")
     if not 0 <= settings.port <= 65535:
         parser.error(f"--port must be from 0 to 65535, not {settings.port}")
     if not settings.is_loopback and not settings.require_auth:

@@ -17,6 +17,7 @@ class Settings:
     Attributes:
         data_dir: Everything durable lives here; two servers never share one.
         containers_dir: Every folder in it is an image, found by the last part of the image URI's repository.
+        images_file: A table that maps further image URIs to folders; see :mod:`sagemaker_local.images.catalogue`.
         host: Address to listen on; loopback unless asked otherwise.
         port: TCP port; 0 on the command line takes a free one, which then stands here.
         region: The one region that is served.
@@ -29,11 +30,14 @@ class Settings:
         program_key: The key that jobs and model servers get; one of its own for each start of the server.
         allowed_hosts: Further names in the Host header under which the server answers without authentication.
         fault_plan: Fault rules to start with, as ``/_local/faults`` takes them; None for none.
+        deployment_wait_scale: What the waits of an endpoint's deployment are multiplied by; less than 1 to
+            see one through in less time than its DeploymentConfig says.
         stop_grace_s: Seconds between SIGTERM and SIGKILL of a stopped job.
     """
 
     data_dir: Path
     containers_dir: Path
+    images_file: Path | None = None
     host: str = "127.0.0.1"
     port: int = 4566
     region: str = "us-east-1"
@@ -42,6 +46,7 @@ class Settings:
     executor: str = "auto"
     ping_start_timeout_s: float = limits.PING_START_TIMEOUT_S
     stop_grace_s: float = limits.STOP_GRACE_S
+    deployment_wait_scale: float = 1.0
 
     require_auth: bool = False
     keys: tuple[AccessKey, ...] = field(default=(), repr=False)

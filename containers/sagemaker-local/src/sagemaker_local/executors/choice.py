@@ -30,7 +30,9 @@ def choose_executor(settings: Settings) -> Executor:
     Raises:
         ExecutorUnavailable: the one that was asked for does not work; says why.
     """
-    images = ImageFolders(settings.containers_dir, EnvironmentCache(cache_directory() / "venvs"))
+    images = ImageFolders(
+        settings.containers_dir, EnvironmentCache(cache_directory() / "venvs"), settings.images_file
+    )
     if settings.executor == "docker":
         return _docker(images, settings)
     for kind in EXECUTORS:

@@ -1,8 +1,9 @@
 """Reads the part of a Dockerfile that decides how its program runs.
 
-Grammar: https://docs.docker.com/reference/dockerfile/. ``RUN`` is not executed: what an image needs from PyPI
-stands in the ``requirements.txt`` beside the Dockerfile and goes to a virtual environment, everything else is
-the machine's own. What would silently change the program is refused, by file and line.
+Grammar: https://docs.docker.com/reference/dockerfile/. ``RUN`` is not executed: what it installs with pip,
+and what stands in the ``requirements.txt`` beside the Dockerfile, goes to a virtual environment; everything
+else is the machine's own. A base image that is known here gives its files, settings and requirements. What
+would silently change the program is refused, by file and line.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import json
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sagemaker_local.executors.base import ImageError
+from sagemaker_local.images.environments import Requirements
+from sagemaker_local.images.pip_install import Install, NotUnderstood, installs
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -29,13 +32,16 @@ REFUSED = {
 
 PYTHON_IMAGE = re.compile(r"(?:.*/)?python:(\d+\.\d+)(?:[.\-].*)?$")
 VARIABLE = re.compile(r"\\\$|\$(?:(\w+)|\{(\w+)(?::?([-+])([^}]*))?\})")
-ADDITIONAL_PACKAGES = re.compile(r"\bpip3? install\b(?!.*(-r|--requirement)[ =])")
+
+FindBase = Callable[[str], Path | None]
+"""From the name after FROM to the folder of an image that is known here, or None for a plain base."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
     """One COPY or ADD: paths in the image's folder, and where they go in the image."""
 
+    folder: Path
     sources: tuple[str, ...]
     destination: str
     mode: int | None
@@ -52,6 +58,7 @@ class Dockerfile:
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     copies: list[Copy] = field(default_factory=list)
+    requirements: list[Requirements] = field(default_factory=list)
 
     @property
     def python_version(self) -> str | None:
@@ -60,12 +67,15 @@ class Dockerfile:
         return match.group(1) if match else None
 
 
-def read_dockerfile(path: Path, base_path: str = DEFAULT_PATH) -> Dockerfile:
-    """Parse a Dockerfile.
+def read_dockerfile(
+    path: Path, base_path: str = DEFAULT_PATH, find_base: FindBase | None = None
+) -> Dockerfile:
+    """Parse a Dockerfile, and those of its base images that are known here.
 
     Args:
         path: The file.
         base_path: What ``$PATH`` is before the first ENV.
+        find_base: Finds the folder of a base image.
 
     Raises:
         ImageError: the file is missing, or says what cannot be honoured; names the line.
@@ -76,11 +86,15 @@ def read_dockerfile(path: Path, base_path: str = DEFAULT_PATH) -> Dockerfile:
         raise ImageError(
             f"Image folder {path.parent} cannot be read: {error}; it needs a Dockerfile"
         ) from error
-    reader = _Reader(path, base_path)
+    reader = _Reader(path, base_path, find_base or (lambda name: None))
     for line, instruction, rest in instructions(text):
         reader.take(line, instruction, rest)
-    if not reader.found.base:
+    if not reader.based:
         raise ImageError(f"{path} has no FROM")
+    beside = path.with_name("requirements.txt")
+    if beside.exists() and not any(step.file == beside for step in reader.requirements):
+        reader.requirements.insert(0, Requirements(beside))
+    reader.found.requirements += reader.requirements
     return reader.found
 
 
@@ -105,9 +119,13 @@ def instructions(text: str) -> Iterator[tuple[int, str, str]]:
 
 
 class _Reader:
-    def __init__(self, path: Path, base_path: str) -> None:
+    def __init__(self, path: Path, base_path: str, find_base: FindBase) -> None:
         self.path = path
+        self.base_path = base_path
+        self.find_base = find_base
         self.found = Dockerfile(environment={"PATH": base_path})
+        self.based = False
+        self.requirements: list[Requirements] = []
         self.arguments: dict[str, str] = {}
         self.line = 0
 
@@ -117,7 +135,7 @@ class _Reader:
             raise self._refusal(f"{instruction} is not supported: {REFUSED[instruction]}")
         if "<<" in rest and instruction in {"RUN", "COPY", "ADD"}:
             raise self._refusal("here-documents are not supported: put the text in a file")
-        if instruction not in IGNORED and not self.found.base and instruction not in {"FROM", "ARG"}:
+        if instruction not in IGNORED and not self.based and instruction not in {"FROM", "ARG"}:
             raise self._refusal(f"{instruction} before FROM")
         match instruction:
             case "FROM":
@@ -144,11 +162,18 @@ class _Reader:
 
     def _from(self, rest: str) -> None:
         words = [word for word in self._expand(rest).split() if not word.startswith("--")]
-        if self.found.base:
+        if self.based:
             raise self._refusal("several FROM (a multi-stage build) are not supported: keep one stage")
         if not words:
             raise self._refusal("FROM names no image")
-        self.found.base = words[0]
+        self.based = True
+        folder = self.find_base(words[0])
+        if folder is None:
+            self.found.base = words[0]
+            return
+        if folder.resolve() == self.path.parent.resolve():
+            raise self._refusal(f"'{words[0]}' is this image itself")
+        self.found = read_dockerfile(folder / "Dockerfile", self.base_path, self.find_base)
 
     def _arg(self, rest: str) -> None:
         for pair in self._split(rest):
@@ -193,16 +218,39 @@ class _Reader:
                     )
         slash = "/" if destination.endswith(("/", "/.")) or destination == "." or len(sources) > 1 else ""
         target = posixpath.normpath(posixpath.join(self.found.workdir, destination)).rstrip("/") + slash
-        self.found.copies.append(Copy(tuple(sources), target, mode, self.line))
+        self.found.copies.append(Copy(self.path.parent, tuple(sources), target, mode, self.line))
 
     def _run(self, rest: str) -> None:
-        for part in re.split(r"&&|;|\|\|", rest):
-            if ADDITIONAL_PACKAGES.search(part) and not re.search(
-                r"install.*\s(pip|setuptools|wheel)\b", part
-            ):
-                raise self._refusal(
-                    f"RUN is not executed here, so put what '{part.strip()}' installs in requirements.txt"
-                )
+        try:
+            for install in installs(self._expand(rest)):
+                self._install(install)
+        except NotUnderstood as error:
+            raise self._refusal(str(error)) from error
+
+    def _install(self, install: Install) -> None:
+        for file in install.files:
+            self.requirements.append(Requirements(self._copied(file), options=install.options))
+        if install.packages:
+            self.requirements.append(Requirements(lines=install.packages, options=install.options))
+
+    def _copied(self, file: str) -> Path:
+        """The file of the folder that an earlier COPY put at this path in the image."""
+        path = posixpath.normpath(posixpath.join(self.found.workdir, file))
+        for copy in reversed(self.found.copies):
+            target = copy.destination.rstrip("/")
+            for source in copy.sources:
+                here = copy.folder / source.lstrip("/")
+                if here.is_dir():
+                    candidate = (
+                        here / path.removeprefix(f"{target}/") if path.startswith(f"{target}/") else here
+                    )
+                elif copy.destination.endswith("/"):
+                    candidate = here if path == f"{target}/{here.name}" else copy.folder
+                else:
+                    candidate = here if path == target else copy.folder
+                if candidate.is_file():
+                    return candidate
+        raise self._refusal(f"pip install -r {file}: no COPY before it puts a file there")
 
     def _command(self, rest: str) -> tuple[str, ...]:
         if rest.startswith("["):

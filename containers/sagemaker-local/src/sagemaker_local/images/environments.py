@@ -21,12 +21,14 @@ import shutil
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sagemaker_local.executors.base import ImageError, LineSink
 from sagemaker_local.executors.process import remove_tree, start_supervised
+from sagemaker_local.images.package_indexes import usable
+from sagemaker_local.images.pip_configuration import read_pip_configuration
 
 FORMAT = 1
 """Raise to have every environment built anew."""
@@ -42,6 +44,30 @@ def cache_directory() -> Path:
     if chosen := os.environ.get("SAGEMAKER_LOCAL_CACHE"):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sagemaker-local"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """One step of an installation: a file, or lines of one.
+
+    Attributes:
+        file: A requirements file.
+        lines: Requirements, where there is no file.
+        options: Where packages come from: ``--extra-index-url …``.
+    """
+
+    file: Path | None = None
+    lines: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """For messages."""
+        return str(self.file or " ".join(self.lines))
+
+    def text(self) -> str:
+        """What it says, with all files that it includes; two that say the same install the same."""
+        said = _read(self.file) if self.file else "\n".join(self.lines)
+        return "\n".join([*self.options, said])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +101,24 @@ class EnvironmentCache:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    async def environment(self, requirements: Path | None, version: str | None, log: LineSink) -> Environment:
+    async def environment(
+        self, requirements: Path | Sequence[Requirements] | None, version: str | None, log: LineSink
+    ) -> Environment:
         """The environment with these requirements, built when missing.
 
         Args:
-            requirements: A requirements.txt, or None for a bare interpreter.
+            requirements: A requirements.txt, or what to install step by step, or None for a bare interpreter.
             version: ``3.11`` when the image says so; the server's own where there is no such interpreter.
             log: Takes the build's output.
 
         Raises:
             ImageError: the requirements cannot be read or installed.
         """
-        text = await asyncio.to_thread(_read, requirements) if requirements else ""
+        steps = [Requirements(requirements)] if isinstance(requirements, Path) else list(requirements or ())
+        texts = await asyncio.to_thread(lambda: [step.text() for step in steps])
+        said = texts if len(texts) > 1 else "".join(texts)
         python = await find_python(version, log)
-        identity = json.dumps([FORMAT, python.version, str(python.executable), platform.machine(), text])
+        identity = json.dumps([FORMAT, python.version, str(python.executable), platform.machine(), said])
         target = self.directory / hashlib.sha256(identity.encode()).hexdigest()[:20]
         if (found := _complete(target)) is not None:
             return found
@@ -96,10 +126,10 @@ class EnvironmentCache:
             if (found := _complete(target)) is not None:
                 return found
             await asyncio.to_thread(remove_tree, target)
-            what = requirements or "no requirements"
+            what = ", then ".join(map(str, steps)) or "no requirements"
             log(f"sagemaker-local: building a Python {python.version} environment for {what}")
-            await _build(target, python, requirements, log)
-            _write_marker(target, requirements)
+            await _build(target, python, steps, log)
+            _write_marker(target, what)
         return _require(target)
 
 
@@ -135,9 +165,9 @@ def uv_command() -> list[str] | None:
     return [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else None
 
 
-async def _build(target: Path, python: Python, requirements: Path | None, log: LineSink) -> None:
+async def _build(target: Path, python: Python, steps: Sequence[Requirements], log: LineSink) -> None:
     if uv := uv_command():
-        steps = [[*uv, "venv", "--quiet", "--no-project", "--python", str(python.executable), str(target)]]
+        commands = [[*uv, "venv", "--quiet", "--no-project", "--python", str(python.executable), str(target)]]
         install = [
             *uv,
             "pip",
@@ -147,16 +177,21 @@ async def _build(target: Path, python: Python, requirements: Path | None, log: L
             "--python",
             str(target / "bin/python"),
         ]
+        if not any(
+            name.startswith(("UV_INDEX", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX")) for name in os.environ
+        ):
+            install += read_pip_configuration().for_uv()
     else:
-        steps = [[str(python.executable), "-m", "venv", str(target)]]
+        commands = [[str(python.executable), "-m", "venv", str(target)]]
         install = [str(target / "bin/python"), "-m", "pip", "install", "--quiet", "--no-input"]
-    if requirements:
-        steps.append([*install, "-r", str(requirements)])
     for step in steps:
-        await _run(step, requirements, log)
+        options = await asyncio.to_thread(usable, step.options, log)
+        commands.append([*install, *options, *(["-r", str(step.file)] if step.file else step.lines)])
+    for command in commands:
+        await _run(command, ", ".join(map(str, steps)), log)
 
 
-async def _run(command: list[str], requirements: Path | None, log: LineSink) -> None:
+async def _run(command: list[str], requirements: str, log: LineSink) -> None:
     # Without what belongs to the server alone and would lead the build astray.
     dropped = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE"}
     environment = {name: value for name, value in os.environ.items() if name not in dropped}
@@ -198,9 +233,9 @@ def _require(target: Path) -> Environment:
     return Environment(target, interpreter.parent.parent)
 
 
-def _write_marker(target: Path, requirements: Path | None) -> None:
+def _write_marker(target: Path, requirements: str) -> None:
     partial = target / f"{MARKER}.partial"
-    partial.write_text(json.dumps({"requirements": str(requirements) if requirements else None}))
+    partial.write_text(json.dumps({"requirements": requirements}))
     partial.replace(target / MARKER)
 
 

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sagemaker_local.executors.base import ImageError, LineSink, Source
-from sagemaker_local.images.dockerfile import DEFAULT_PATH, Copy, read_dockerfile
+from sagemaker_local.images.catalogue import ImageCatalogue, difference, repository_name
+from sagemaker_local.images.dockerfile import DEFAULT_PATH, Copy, Dockerfile, read_dockerfile
 from sagemaker_local.images.environments import Environment, EnvironmentCache
+from sagemaker_local.images.pip_configuration import read_pip_configuration
+from sagemaker_local.images.writable_layer import LAYER, has_pip, write_layer
 
 PROGRAM_DIRECTORY = "/opt/program"
 """Where the code of a :class:`Source` lies in its sandbox."""
@@ -23,7 +26,11 @@ LEFT_OUT = shutil.ignore_patterns("__pycache__", ".git", ".venv")
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image that is ready to start."""
+    """An image that is ready to start.
+
+    Attributes:
+        visible: Host paths that its programs need beside the interpreter: local package indexes.
+    """
 
     name: str
     folder: Path
@@ -33,6 +40,7 @@ class Image:
     command: tuple[str, ...]
     copies: tuple[Copy, ...]
     python: Environment
+    visible: tuple[Path, ...] = ()
 
     def copy_files(self, root: Path) -> set[str]:
         """Put the files of COPY below ``root``; returns the paths (in the image) that hold them.
@@ -40,20 +48,25 @@ class Image:
         Raises:
             ImageError: a source is not there.
         """
-        return {place for copy in self.copies for place in _copy(self, copy, root)}
+        places = {place for copy in self.copies for place in _copy(copy, root)}
+        if has_pip(self.python):
+            places.add(write_layer(root, self.python))
+        return places
 
 
 class ImageFolders:
-    """Every folder of a directory is an image.
+    """Images as folders, of the user's or of this package.
 
     Args:
         directory: The containers directory.
         environments: Where virtual environments are kept.
+        mappings: A table of the user's (``--images``).
     """
 
-    def __init__(self, directory: Path, environments: EnvironmentCache) -> None:
+    def __init__(self, directory: Path, environments: EnvironmentCache, mappings: Path | None = None) -> None:
         self.directory = directory
         self.environments = environments
+        self.catalogue = ImageCatalogue(directory, mappings)
 
     async def image(self, image: str | Source, log: LineSink) -> Image:
         """Find an image and make its environment ready.
@@ -64,43 +77,44 @@ class ImageFolders:
         if isinstance(image, Source):
             return await self._of_source(image, log)
         folder = self.folder(image)
-        version = read_dockerfile(folder / "Dockerfile", DEFAULT_PATH).python_version
-        requirements = folder / "requirements.txt"
-        python = await self.environments.environment(
-            requirements if requirements.exists() else None, version, log
-        )
+        if told := difference(image, folder):
+            log(f"sagemaker-local: {told}")
+        first = self._read(folder, DEFAULT_PATH)
+        python = await self.environments.environment(first.requirements, first.python_version, log)
         # Read again now that the environment's bin, which `ENV PATH=…:$PATH` builds upon, is known.
-        dockerfile = read_dockerfile(folder / "Dockerfile", f"{python.bin}:{DEFAULT_PATH}")
+        pip = read_pip_configuration() if has_pip(python) else None
+        layer = f"{LAYER}/bin:" if pip else ""
+        dockerfile = self._read(folder, f"{layer}{python.bin}:{DEFAULT_PATH}")
         return Image(
             name=repository_name(image),
             folder=folder,
-            environment=dockerfile.environment,
+            environment={**(pip.for_programs() if pip else {}), **dockerfile.environment},
             workdir=dockerfile.workdir,
             entrypoint=dockerfile.entrypoint,
             command=dockerfile.command,
             copies=tuple(dockerfile.copies),
             python=python,
+            visible=pip.local_directories() if pip else (),
         )
 
     def folder(self, uri: str) -> Path:
-        """The folder that stands for an image URI: the last part of its repository.
+        """The folder that stands for an image URI.
 
         Raises:
-            ImageError: there is none; names those that are there.
+            ImageError: there is none; says what to do.
         """
-        name = repository_name(uri)
-        folder = self.directory / name
-        if name not in {"", ".", ".."} and (folder / "Dockerfile").is_file():
-            return folder
-        there = sorted(path.parent.name for path in self.directory.glob("*/Dockerfile"))
-        raise ImageError(
-            f"Cannot pull image '{uri}': the repository '{name}' does not exist; {self.directory} has no "
-            f"folder '{name}' with a Dockerfile. There are: {', '.join(there) or 'none'}"
-        )
+        return self.catalogue.folder(uri)
+
+    def base(self, name: str) -> Path | None:
+        """The folder of an image that another builds on, or None for one that is not known here."""
+        return self.catalogue.known(name)
+
+    def _read(self, folder: Path, path: str) -> Dockerfile:
+        return read_dockerfile(folder / "Dockerfile", path, self.base)
 
     async def _of_source(self, source: Source, log: LineSink) -> Image:
         python = await self.environments.environment(source.requirements, None, log)
-        everything = Copy((".",), f"{PROGRAM_DIRECTORY}/", None, 0)
+        everything = Copy(source.directory, (".",), f"{PROGRAM_DIRECTORY}/", None, 0)
         return Image(
             name=source.directory.name,
             folder=source.directory,
@@ -113,22 +127,17 @@ class ImageFolders:
         )
 
 
-def repository_name(uri: str) -> str:
-    """``digits`` of ``<registry>/team/digits:1`` or ``<registry>/digits@sha256:…``."""
-    return uri.partition("@")[0].rpartition("/")[2].partition(":")[0]
-
-
-def _copy(image: Image, copy: Copy, root: Path) -> set[str]:
+def _copy(copy: Copy, root: Path) -> set[str]:
     """Do one COPY; the paths in the image that it made."""
     places = set()
-    where = f"{image.folder}/Dockerfile, line {copy.line}"
+    where = f"{copy.folder}/Dockerfile, line {copy.line}"
     for pattern in copy.sources:
-        found = sorted(glob.glob(pattern.lstrip("/") or ".", root_dir=image.folder, include_hidden=True))
+        found = sorted(glob.glob(pattern.lstrip("/") or ".", root_dir=copy.folder, include_hidden=True))
         if not found:
             raise ImageError(f"{where}: COPY of '{pattern}': there is no such file")
         for name in found:
-            source = image.folder / name
-            if not source.resolve().is_relative_to(image.folder.resolve()):
+            source = copy.folder / name
+            if not source.resolve().is_relative_to(copy.folder.resolve()):
                 raise ImageError(f"{where}: '{name}' is outside the folder")
             destination = copy.destination
             if source.is_file() and destination.endswith("/"):

@@ -14,7 +14,8 @@ def read(tmp_path):
     return parse
 
 
-def test_a_usual_dockerfile(read):
+def test_a_usual_dockerfile(read, tmp_path):
+    (tmp_path / "requirements.txt").write_text("numpy\n")
     found = read(
         """# syntax=docker/dockerfile:1
 ARG VERSION=3.11
@@ -49,6 +50,7 @@ CMD ["--help"]
         (("a b.txt", "c.txt"), "/data/", None),
     ]
     assert (found.entrypoint, found.command) == (("python", "main.py"), ("--help",))
+    assert [step.file for step in found.requirements] == [tmp_path / "requirements.txt"]
 
 
 def test_the_shell_form_runs_in_a_shell_and_an_entrypoint_drops_the_cmd_before_it(read):
@@ -65,7 +67,9 @@ def test_the_shell_form_runs_in_a_shell_and_an_entrypoint_drops_the_cmd_before_i
         ("COPY --from=builder /a /b", "COPY --from is not supported"),
         ("ADD https://example.com/x /x", "ADD of 'https://example.com/x'"),
         ("ADD data.tar.gz /data", "unpack it"),
-        ("RUN pip install xgboost==2", "put what 'pip install xgboost==2' installs in requirements.txt"),
+        ("RUN pip install .", "pip install . is not supported"),
+        ("RUN pip install --target=/opt/x a", "pip install --target is not supported"),
+        ("RUN pip install -r absent.txt", "no COPY before it puts a file there"),
         ("RUN <<EOF", "here-documents"),
         ("SHELL ['bash']", "SHELL is not supported"),
         ("COPPY a b", "unknown instruction COPPY"),

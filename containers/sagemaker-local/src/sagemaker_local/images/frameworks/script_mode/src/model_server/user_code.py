@@ -1,0 +1,62 @@
+"""The script of the user: where it comes from, what it requires.
+
+SAGEMAKER_SUBMIT_DIRECTORY is ``s3://…/sourcedir.tar.gz`` (scikit-learn, XGBoost) or a directory; without it
+the code is in the artefact's ``code``. Source:
+https://docs.aws.amazon.com/sagemaker/latest/dg/adapt-inference-container.html
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+PROGRAM = "SAGEMAKER_PROGRAM"
+SUBMIT_DIRECTORY = "SAGEMAKER_SUBMIT_DIRECTORY"
+
+
+def base_directory() -> Path:
+    """/opt/ml, or what stands for it outside a container."""
+    return Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
+
+
+def fetch(model_dir: Path) -> Path | None:
+    """The directory of the user's code, fetched when it is in S3; None when there is none."""
+    given = os.environ.get(SUBMIT_DIRECTORY, "")
+    if given.startswith("s3://"):
+        return _download(given, base_directory() / "code")
+    for directory in (Path(given) if given else None, model_dir / "code"):
+        if directory is not None and directory.is_dir():
+            return directory
+    return None
+
+
+def install_requirements(code: Path) -> None:
+    """Install what stands in ``requirements.txt`` beside the script.
+
+    Raises:
+        SystemExit: pip fails; its output is in the log.
+    """
+    if not (code / "requirements.txt").is_file():
+        return
+    command = [sys.executable, "-m", "pip", "install", "--no-input", "-r", "requirements.txt"]
+    code_of_pip = subprocess.run(command, cwd=code, check=False).returncode
+    if code_of_pip:
+        raise SystemExit(f"{code}/requirements.txt could not be installed: pip ended with {code_of_pip}")
+
+
+def _download(uri: str, target: Path) -> Path:
+    import boto3
+
+    parts = urlsplit(uri)
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile() as archive:
+        boto3.client("s3").download_fileobj(parts.netloc, parts.path.lstrip("/"), archive)
+        archive.seek(0)
+        with tarfile.open(fileobj=archive) as tar:
+            tar.extractall(target, filter="data")
+    return target
