@@ -17,7 +17,7 @@ class Settings:
     Attributes:
         data_dir: Everything durable lives here; two servers never share one.
         containers_dir: Every folder in it is an image, found by the last part of the image URI's repository.
-        images_file: A table that maps further image URIs to folders; see :mod:`sagemaker_local.images.catalogue`.
+        images_file: A table that maps further image URIs to folders; see :mod:`sagemaker_local.images`.
         host: Address to listen on; loopback unless asked otherwise.
         port: TCP port; 0 on the command line takes a free one, which then stands here.
         region: The one region that is served.
