@@ -1,4 +1,4 @@
-"""Serverless variants: no container while nobody asks, one for the first who does, so many requests at once."""
+"""Serverless variants: no container while nobody asks, one for who does, so many requests at once."""
 
 from __future__ import annotations
 

@@ -28,6 +28,8 @@ from sagemaker_local.api import (
     model,
     model_package,
     model_package_group,
+    pipeline,
+    pipeline_execution,
     processing_job,
     runtime,
     tag,
@@ -63,6 +65,8 @@ SAGEMAKER: Mapping[str, Handler] = {
     **compilation_job.OPERATIONS,
     **transform_job.OPERATIONS,
     **hyper_parameter_tuning_job.OPERATIONS,
+    **pipeline.OPERATIONS,
+    **pipeline_execution.OPERATIONS,
     **model.OPERATIONS,
     **endpoint_config.OPERATIONS,
     **endpoint.OPERATIONS,
@@ -101,9 +105,11 @@ def create_services(settings: Settings) -> Services:
         faults.replace(settings.fault_plan)
     keys = KeyRing(*settings.keys, settings.program_key)
     executor = choose_executor(settings)
-    jobs = JobEngine(settings=settings, store=store, objects=objects, logs=log_store, executor=executor)
+    jobs = JobEngine(
+        settings=settings, store=store, objects=objects, logs=log_store, executor=executor, faults=faults
+    )
     endpoints = EndpointSupervisor(
-        settings=settings, store=store, objects=objects, logs=log_store, executor=executor
+        settings=settings, store=store, objects=objects, logs=log_store, executor=executor, alarms=alarms
     )
     return Services(
         settings, store, objects, log_store, executor, jobs, endpoints, metrics, invocations, alarms, faults,
@@ -173,14 +179,18 @@ class App:
         """Take up what an earlier server left, serve, and leave nothing running behind."""
         await self.services.jobs.start()
         await self.services.tuning.start()
+        await self.services.pipelines.start()
+        await self.services.capture.start()
         await self.services.endpoints.start()
         await self.services.alarm_evaluator.start()
         try:
             yield
         finally:
+            await self.services.pipelines.close()
             await self.services.tuning.close()
             await self.services.alarm_evaluator.close()
             await self.services.endpoints.close()
+            await self.services.capture.close()
             await self.services.jobs.close()
             await self.services.executor.close()
             self.services.metrics.close()

@@ -1,7 +1,7 @@
-"""moto as a library behind our router: IAM, STS and ECR, which a pipeline asks but which run nothing.
+"""moto as a library behind our router: IAM, STS, ECR, SNS, SQS and EventBridge, which run nothing.
 
-moto keeps its state in memory: roles, sessions and repositories made through it are gone after a restart,
-unlike everything else in this server. Its errors, HTML pages included, leave here in AWS's shape. It takes
+moto keeps its state in memory: roles, topics and queues made through it are gone after a restart, unlike
+everything else in this server. Its errors, HTML pages included, leave here in AWS's shape. It takes
 seconds to import, so nothing is imported before the first call.
 
 moto's WSGI application is an internal of moto: the version is pinned exactly in requirements.in.
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 NAMESPACES = {
     "iam": "https://iam.amazonaws.com/doc/2010-05-08/",
     "sts": "https://sts.amazonaws.com/doc/2011-06-15/",
+    "sns": "http://sns.amazonaws.com/doc/2010-03-31/",
 }
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]

@@ -14,13 +14,16 @@ from sagemaker_local.executors.base import Executor
 from sagemaker_local.faults.plan import FaultPlan
 from sagemaker_local.jobs.engine import JobEngine
 from sagemaker_local.logs.log_store import LogStore
+from sagemaker_local.moto_bridge import MotoBridge
 from sagemaker_local.s3.object_store import ObjectStore
+from sagemaker_local.serving.capture import DataCapture
 from sagemaker_local.serving.invocation import Invoker
 from sagemaker_local.serving.supervisor import EndpointSupervisor
 from sagemaker_local.settings import Settings
 from sagemaker_local.store import Store
 
 if TYPE_CHECKING:
+    from sagemaker_local.pipelines.engine import PipelineEngine
     from sagemaker_local.tuning.engine import TuningEngine
 
 
@@ -41,13 +44,21 @@ class Services:
     faults: FaultPlan = field(default_factory=FaultPlan)
     keys: KeyRing = field(default_factory=KeyRing)
     tuning: TuningEngine = field(init=False)
+    pipelines: PipelineEngine = field(init=False)
+    moto: MotoBridge = field(init=False)
+    capture: DataCapture = field(init=False)
     invoker: Invoker = field(init=False)
     alarm_evaluator: AlarmEvaluator = field(init=False)
 
     def __post_init__(self) -> None:
         """Wire the parts that act through the others, as clients do."""
-        from sagemaker_local.tuning.engine import TuningEngine  # which takes this class
+        # These modules take this class.
+        from sagemaker_local.pipelines.engine import PipelineEngine
+        from sagemaker_local.tuning.engine import TuningEngine
 
         self.tuning = TuningEngine(self)
+        self.pipelines = PipelineEngine(self)
         self.alarm_evaluator = AlarmEvaluator(self.alarms, self.metrics)
-        self.invoker = Invoker(self.settings, self.store, self.endpoints, self.invocations)
+        self.moto = MotoBridge(self.settings.account, self.settings.region)
+        self.capture = DataCapture(self.settings.data_dir / "capture", self.objects)
+        self.invoker = Invoker(self.settings, self.store, self.endpoints, self.invocations, self.capture)

@@ -1,4 +1,4 @@
-"""IAM, STS and ECR: moto's answers, and our own where moto has none or none that SageMaker's clients can use.
+"""IAM, STS, ECR, SNS, SQS, EventBridge: moto's answers, and our own where its do not fit SageMaker's clients.
 
 Everyone is allowed everything here: who may do what is AWS's to decide, and nothing of it is checked.
 """
@@ -21,11 +21,11 @@ from sagemaker_local.moto_bridge import Answer, Call, MotoBridge, error_answer, 
 from sagemaker_local.s3 import xml
 from sagemaker_local.services import Services
 
-SIGNING_NAMES = frozenset({"iam", "sts", "ecr"})
+SIGNING_NAMES = frozenset({"iam", "sts", "ecr", "sns", "sqs", "events"})
 """Services that are signed for under these names come here."""
 
-TARGETS = frozenset({"AmazonEC2ContainerRegistry_V20150921"})
-"""And so do these prefixes of ``X-Amz-Target``."""
+TARGETS = {"AmazonEC2ContainerRegistry_V20150921": "ecr", "AmazonSQS": "sqs", "AWSEvents": "events"}
+"""And so do these prefixes of ``X-Amz-Target``; the service of each."""
 
 CREDENTIAL = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request")
 CALLER_ROLE = "sagemaker"
@@ -115,7 +115,9 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
 
 def create_app(services: Services) -> ASGIApp:
     """The application in front of moto."""
-    moto = MotoBridge(services.settings.account, services.settings.region)
+    moto = services.moto
+    aws = re.compile(rb"https?://sqs\.[a-z0-9-]+\.amazonaws\.com/")
+    here = f"{services.settings.url}/".encode()
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -132,7 +134,9 @@ def create_app(services: Services) -> ASGIApp:
         if call.service == "sts" and answer.status == 200:
             services.keys.learn(answer.body)
         headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
-        await Response(answer.body, answer.status, headers)(scope, receive, send)
+        # Queues are called by their URLs, which must lead here.
+        content = aws.sub(here, answer.body) if call.service == "sqs" else answer.body
+        await Response(content, answer.status, headers)(scope, receive, send)
 
     return application
 
@@ -143,7 +147,8 @@ async def _parse(request: Request) -> tuple[Call, Parameters]:
     headers = {name.lower(): value for name, value in request.headers.items()}
     parameters: dict[str, str] = dict(request.query_params)
     if "x-amz-target" in headers:
-        service, action = "ecr", headers["x-amz-target"].partition(".")[2]
+        target, _, action = headers["x-amz-target"].partition(".")
+        service = TARGETS[target]
     else:
         match = CREDENTIAL.search(headers.get("authorization", ""))
         service = match[1] if match else "sts"

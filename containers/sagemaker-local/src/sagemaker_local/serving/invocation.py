@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from sagemaker_local import limits
 from sagemaker_local.cloudwatch.invocations import InvocationMetrics
 from sagemaker_local.errors import AwsError
+from sagemaker_local.serving.capture import DataCapture
 from sagemaker_local.serving.fleet import LOG_GROUP, Fleet
 from sagemaker_local.serving.http import Answer, ConnectionLost, NotListening
 from sagemaker_local.serving.invocation_errors import (
@@ -74,15 +75,22 @@ class Invoker:
         store: Tells why an endpoint serves nothing.
         endpoints: What serves.
         metrics: Counts.
+        capture: Keeps what was asked and answered, where an endpoint is to.
     """
 
     def __init__(
-        self, settings: Settings, store: Store, endpoints: EndpointSupervisor, metrics: InvocationMetrics
+        self,
+        settings: Settings,
+        store: Store,
+        endpoints: EndpointSupervisor,
+        metrics: InvocationMetrics,
+        capture: DataCapture,
     ) -> None:
         self._settings = settings
         self._store = store
         self._endpoints = endpoints
         self._metrics = metrics
+        self._capture = capture
 
     def fleet(self, name: str) -> Fleet:
         """What serves an endpoint now.
@@ -139,6 +147,16 @@ class Invoker:
                     overhead_s=took_s - (invocation.model_latency_s or 0.0),
                     model_setup_s=invocation.model_setup_s,
                 )
+        if invocation.fleet is not None and (config := invocation.fleet.plan.data_capture):
+            await self._capture.capture(
+                config,
+                invocation.endpoint,
+                invocation.variant,
+                invocation.headers,
+                invocation.body,
+                answer.headers,
+                bytes(answer.body),
+            )
         return answer
 
     async def _take(
