@@ -83,9 +83,9 @@ class Cgroups:
                 if _can_make_v2(start, name):
                     return cls(dict.fromkeys(CONTROLLERS, start / name), unified=True)
         places = {
-            controller: start / name
+            controller: above / name
             for controller in CONTROLLERS
-            if (start := _v1_start(root / controller, own.get(controller), name)) is not None
+            if (above := _v1_start(root / controller, own.get(controller), name)) is not None
         }
         return cls(places, unified=False) if places else None
 
@@ -104,11 +104,11 @@ class Cgroups:
         for directory in directories:
             _make(directory, self.unified)
         for controller, place in self.places.items():
-            for file, value in _settings(controller, limits, self.unified).items():
-                _write(place / name / file, value)
+            for setting, value in _settings(controller, limits, self.unified).items():
+                _write(place / name / setting, value)
+        events = "memory.events" if self.unified else "memory.oom_control"
         memory = self.places.get("memory")
-        file = "memory.events" if self.unified else "memory.oom_control"
-        return Cgroup(tuple(directories), memory / name / file if memory is not None else None)
+        return Cgroup(tuple(directories), None if memory is None else memory / name / events)
 
     def sweep(self) -> None:
         """Remove the groups that an earlier server on the same data directory left."""

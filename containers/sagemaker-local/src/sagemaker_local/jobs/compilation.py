@@ -40,8 +40,8 @@ async def run_compilation_job(run: JobRun) -> None:
         arguments=compiler.command,
         environment=environment.common(run.settings),
     )
-    code = await run.run(program)
+    code = (await run.run(program)).code
     compiled = run.opt_ml / COMPILED
     if code or not compiled.is_file():
-        raise client_error(f"CompilationError: {run.failure_text('output/failure')}")
+        raise client_error(f"CompilationError: {run.leader.failure_text('output/failure')}")
     await upload_file(run, compiled, Location.parse(document["ModelArtifacts"]["S3ModelArtifacts"]))

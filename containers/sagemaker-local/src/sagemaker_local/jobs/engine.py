@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from sagemaker_local.executors.base import Executor
 from sagemaker_local.executors.process import remove_tree
+from sagemaker_local.faults.plan import FaultPlan
 from sagemaker_local.jobs import compilation, processing, training, transform
 from sagemaker_local.jobs.kinds import KINDS, JobKind
-from sagemaker_local.jobs.outcome import JobFailed, JobStopped, StopCause
+from sagemaker_local.jobs.outcome import JobFailed, JobStopped, StopCause, internal_error
 from sagemaker_local.jobs.record import JobRecord
 from sagemaker_local.jobs.run import JobRun
+from sagemaker_local.jobs.warm_pool import WarmPools
 from sagemaker_local.logs.log_store import LogStore
 from sagemaker_local.s3.object_store import ObjectStore
 from sagemaker_local.settings import Settings
@@ -42,6 +45,7 @@ class JobEngine:
         objects: Their inputs and outputs.
         logs: Their output.
         executor: Runs their programs.
+        faults: What is to go wrong on request.
     """
 
     def __init__(
@@ -52,12 +56,16 @@ class JobEngine:
         objects: ObjectStore,
         logs: LogStore,
         executor: Executor,
+        faults: FaultPlan | None = None,
     ) -> None:
         self.settings = settings
         self.store = store
         self.objects = objects
         self.logs = logs
         self.executor = executor
+        self.faults = faults or FaultPlan()
+        self.warm_pools = WarmPools(store, settings.data_dir / "warm-pools")
+        self._numbers = itertools.count()
         self._places = asyncio.Semaphore(settings.max_running_jobs)
         self._runs: dict[tuple[str, str], JobRun] = {}
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -67,6 +75,7 @@ class JobEngine:
         for leftovers in ("jobs", "transform"):
             await asyncio.to_thread(remove_tree, self.settings.data_dir / leftovers)
         self._settle()
+        self.warm_pools.start()
         waiting = [(record.document["CreationTime"], kind, record.name) for kind, record in self._alive()]
         for _, kind, name in sorted(waiting, key=lambda entry: entry[0]):
             JobRecord(self.store, kind, name).restart()
@@ -78,6 +87,7 @@ class JobEngine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self.warm_pools.close()
         self._settle()
 
     def submit(self, kind: str, name: str) -> None:
@@ -88,8 +98,11 @@ class JobEngine:
             objects=self.objects,
             logs=self.logs,
             executor=self.executor,
+            warm_pools=self.warm_pools,
+            faults=self.faults,
             kind=KINDS[kind],
             name=name,
+            number=next(self._numbers),
         )
         key = (kind, name)
         self._runs[key] = run
@@ -119,6 +132,8 @@ class JobEngine:
             await run.close()
             await asyncio.to_thread(remove_tree, run.directory)
         end()  # last, so that who sees the end also sees all of the log and no leftovers
+        if run.kind is KINDS["training_job"]:
+            self.warm_pools.release(run.name)
 
     async def _outcome(self, run: JobRun) -> Callable[[], None]:
         """Live the job; what to write into its record when it is over."""
@@ -128,7 +143,9 @@ class JobEngine:
             return lambda: run.record.end(statuses.completed, secondary="Completed")
         except JobStopped as stop:
             cause = stop.cause
-            return lambda: self._end_stopped(run, cause)
+            if not cause.passes:
+                return lambda: self._end_stopped(run, cause)
+            reason = str(internal_error())
         except JobFailed as failure:
             reason = str(failure)
         except Exception as error:
@@ -140,8 +157,12 @@ class JobEngine:
         if self._places.locked():
             run.record.secondary("Pending")
         try:
+            _limit_waiting(run)
             await run.unless_stopped(_take_place(self._places, run))
-            await asyncio.to_thread(run.opt_ml.mkdir, parents=True, exist_ok=True)
+            run.not_after(StopCause.MAX_PENDING)
+            if run.kind is KINDS["training_job"]:
+                await asyncio.to_thread(self.warm_pools.take, run.name, run.document)
+            await run.take_hosts()
             await LIFECYCLES[run.kind.kind](run)
         finally:
             if run.has_place:
@@ -152,15 +173,19 @@ class JobEngine:
         statuses = run.kind.statuses
         if cause is StopCause.REQUEST:
             run.record.end(statuses.stopped, secondary="Stopped")
-            return
-        limit = run.document.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
-        reason = f"ClientError: the {run.kind.words} ran longer than MaxRuntimeInSeconds ({limit})"
-        if run.kind is KINDS["training_job"]:
+        elif cause is StopCause.MAX_WAIT:
+            run.record.end(statuses.stopped, secondary="MaxWaitTimeExceeded")
+        elif cause is StopCause.MAX_RUNTIME and run.kind is KINDS["training_job"]:
             run.record.end(statuses.stopped, secondary="MaxRuntimeExceeded")
-        elif run.kind is KINDS["processing_job"]:
-            run.record.end(statuses.stopped, secondary="Stopped", reason=reason)
         else:
-            run.record.end(statuses.failed, secondary="Failed", reason=reason)
+            field = "MaxPendingTimeInSeconds" if cause is StopCause.MAX_PENDING else "MaxRuntimeInSeconds"
+            limit = run.document.get("StoppingCondition", {}).get(field)
+            did = "waited for a place" if cause is StopCause.MAX_PENDING else "ran"
+            reason = f"ClientError: the {run.kind.words} {did} longer than {field} ({limit})"
+            if run.kind is KINDS["compilation_job"]:
+                run.record.end(statuses.failed, secondary="Failed", reason=reason)
+            else:
+                run.record.end(statuses.stopped, secondary="Stopped", reason=reason)
 
     def _settle(self) -> None:
         """End the jobs whose program is no more because its server is no more."""
@@ -168,7 +193,7 @@ class JobEngine:
             job = JobRecord(self.store, kind, record.name)
             if record.document[kind.status_field] == kind.statuses.stopping:
                 job.end(kind.statuses.stopped, secondary="Stopped")
-            elif record.private.get("started"):
+            elif record.private.get("started") and not job.retry(_retries(record)):
                 job.end(kind.statuses.failed, secondary="Failed", reason=INTERRUPTED)
 
     def _alive(self) -> list[tuple[JobKind, Record]]:
@@ -178,6 +203,22 @@ class JobEngine:
             for record in self.store.list(kind.kind)
             if record.document[kind.status_field] in kind.statuses.alive
         ]
+
+
+def _retries(record: Record) -> int:
+    """How often RetryStrategy has a job tried again that the service failed."""
+    return int(record.document.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0))
+
+
+def _limit_waiting(run: JobRun) -> None:
+    """Have the job stopped when it waits too long: for a place, or with that for spot instances."""
+    condition = run.document.get("StoppingCondition", {})
+    for field, cause in (
+        ("MaxPendingTimeInSeconds", StopCause.MAX_PENDING),
+        ("MaxWaitTimeInSeconds", StopCause.MAX_WAIT),
+    ):
+        if field in condition:
+            run.stop_after(condition[field] - run.seconds_since_creation(), cause)
 
 
 async def _take_place(places: asyncio.Semaphore, run: JobRun) -> None:

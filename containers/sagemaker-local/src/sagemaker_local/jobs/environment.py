@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from sagemaker_local.executors.container import OPT_ML
+from sagemaker_local.jobs.host import NETWORK_INTERFACE, Host
+from sagemaker_local.jobs.warm_pool import CACHE, CACHE_VARIABLE, keep_alive_s
 from sagemaker_local.settings import Settings
 
 WILDCARD_HOSTS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
@@ -25,7 +27,9 @@ def common(settings: Settings) -> dict[str, str]:
     }
 
 
-def for_training(settings: Settings, document: dict[str, Any]) -> dict[str, str]:
+def for_training(
+    settings: Settings, document: dict[str, Any], host: Host, hosts: Sequence[Host]
+) -> dict[str, str]:
     """A training job's variables, and those that AWS's training toolkit derives from the configuration.
 
     Source:
@@ -48,12 +52,14 @@ def for_training(settings: Settings, document: dict[str, Any]) -> dict[str, str]
         **{f"SM_CHANNEL_{_word(channel)}": f"{OPT_ML}/input/data/{channel}" for channel in channels},
         "SM_HPS": json.dumps(hyperparameters),
         **{f"SM_HP_{_word(key)}": value for key, value in hyperparameters.items()},
-        "SM_CURRENT_HOST": "algo-1",
-        "SM_HOSTS": '["algo-1"]',
-        "SM_CURRENT_INSTANCE_TYPE": document.get("ResourceConfig", {}).get("InstanceType", ""),
-        "SM_NETWORK_INTERFACE_NAME": "eth0",
-        "SM_NUM_CPUS": str(os.cpu_count() or 1),
+        "SM_CURRENT_HOST": host.name,
+        "SM_HOSTS": json.dumps([each.name for each in hosts]),
+        "SM_CURRENT_INSTANCE_TYPE": host.group.instance_type,
+        "SM_CURRENT_INSTANCE_GROUP": host.group.name,
+        "SM_NETWORK_INTERFACE_NAME": NETWORK_INTERFACE,
+        "SM_NUM_CPUS": str(host.allotment.vcpus),
         "SM_NUM_GPUS": "0",
+        **({CACHE_VARIABLE: CACHE} if keep_alive_s(document) else {}),
         **document.get("Environment", {}),
     }
 

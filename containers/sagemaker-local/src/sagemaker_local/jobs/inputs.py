@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sagemaker_local.jobs.locations import Location
@@ -21,51 +23,86 @@ from sagemaker_local.s3.object_store import ObjectStore
 CHUNK_BYTES = 1024 * 1024
 
 
-async def download(
-    run: JobRun, uri: str, directory: Path, *, data_type: str = "S3Prefix", gunzip: bool = False
-) -> None:
-    """Bring an input to a directory.
+@dataclass(frozen=True, slots=True)
+class S3Input:
+    """What a channel or processing input asks for.
+
+    Attributes:
+        uri: The prefix or the manifest.
+        data_type: ``S3Prefix`` or ``ManifestFile``.
+        sharded: ShardedByS3Key: every host gets its share of the objects instead of all.
+        shuffle_seed: The objects are put in an order that the seed decides before they are shared out.
+        gunzip: Decompress every object; its ``.gz`` is dropped from its name.
+        linked: FastFile: no bytes are copied; the files are the object store's own and must only be read.
+    """
+
+    uri: str
+    data_type: str = "S3Prefix"
+    sharded: bool = False
+    shuffle_seed: int | None = None
+    gunzip: bool = False
+    linked: bool = False
+
+
+async def place(run: JobRun, source: S3Input, directories: Sequence[Path]) -> None:
+    """Bring an input to directories, one for each host that it goes to.
 
     Args:
         run: The job.
-        uri: The prefix or the manifest.
-        directory: Made when missing.
-        data_type: ``S3Prefix`` or ``ManifestFile``.
-        gunzip: Decompress every object; its ``.gz`` is dropped from its name.
+        source: The input.
+        directories: Made when missing.
 
     Raises:
         JobFailed: nothing is there, or it cannot be placed.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    await asyncio.to_thread(_download_all, run, uri, directory, data_type, gunzip)
+    await asyncio.to_thread(_place_all, run, source, directories)
 
 
-def _download_all(run: JobRun, uri: str, directory: Path, data_type: str, gunzip: bool) -> None:
-    location = Location.parse(uri)
-    found = False
+async def download(run: JobRun, uri: str, directory: Path) -> None:
+    """Bring everything under a prefix to a directory.
+
+    Raises:
+        JobFailed: nothing is there, or it cannot be placed.
+    """
+    await place(run, S3Input(uri), [directory])
+
+
+def _place_all(run: JobRun, source: S3Input, directories: Sequence[Path]) -> None:
+    for directory in directories:
+        directory.mkdir(parents=True, exist_ok=True)
+    location = Location.parse(source.uri)
     try:
-        for source, relative in _sources(run.objects, location, data_type):
-            found = True
-            if run.abandoned.is_set():
-                return
-            target = directory / relative
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                if gunzip:
-                    _gunzip(run.objects, source, target.with_name(target.name.removesuffix(".gz")))
-                else:
-                    run.objects.download(source.bucket, source.key, target)
-            except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-                raise client_error(
-                    "Data download failed:Failed to download data. Please check your s3 objects and ensure "
-                    f"that there is no object that is both a folder as well as a file ({source})."
-                ) from error
+        found = list(_sources(run.objects, location, source.data_type))
+        if not found:
+            raise _nothing_there(run, source.uri)
+        if source.shuffle_seed is not None:
+            random.Random(source.shuffle_seed).shuffle(found)
+        for number, directory in enumerate(directories):
+            share = found[number :: len(directories)] if source.sharded else found
+            for origin, relative in share:
+                if run.abandoned.is_set():
+                    return
+                _place(run.objects, source, origin, directory / relative)
     except NoSuchKey as error:
-        raise client_error(f"Data download failed:NoSuchKey (404): {error.message} ({uri})") from error
+        raise client_error(f"Data download failed:NoSuchKey (404): {error.message} ({source.uri})") from error
     except NoSuchBucket as error:
-        raise _nothing_there(run, uri) from error
-    if not found:
-        raise _nothing_there(run, uri)
+        raise _nothing_there(run, source.uri) from error
+
+
+def _place(objects: ObjectStore, source: S3Input, origin: Location, target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.gunzip:
+            _gunzip(objects, origin, target.with_name(target.name.removesuffix(".gz")))
+        elif source.linked:
+            objects.link(origin.bucket, origin.key, target)
+        else:
+            objects.download(origin.bucket, origin.key, target)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise client_error(
+            "Data download failed:Failed to download data. Please check your s3 objects and ensure "
+            f"that there is no object that is both a folder as well as a file ({origin})."
+        ) from error
 
 
 def _sources(objects: ObjectStore, location: Location, data_type: str) -> Iterator[tuple[Location, str]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,14 @@ class JobKind:
     words: str
     statuses: Statuses = Statuses()
     has_secondary_status: bool = False
+    cluster_path: tuple[str, ...] = ()
+    """Where its request says which instances it wants."""
+
+    def cluster(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The part of its Describe answer that says which instances its program runs on."""
+        for name in self.cluster_path:
+            document = document.get(name, {})
+        return document if self.cluster_path else {}
 
     @property
     def name_field(self) -> str:
@@ -73,8 +83,14 @@ class JobKind:
         return f"/aws/sagemaker/{self.noun}s"
 
 
-PROCESSING = JobKind("processing_job", "ProcessingJob", "Processing", "processing job")
-TRAINING = JobKind("training_job", "TrainingJob", "Training", "training job", has_secondary_status=True)
+PROCESSING = JobKind(
+    "processing_job", "ProcessingJob", "Processing", "processing job",
+    cluster_path=("ProcessingResources", "ClusterConfig"),
+)  # fmt: skip
+TRAINING = JobKind(
+    "training_job", "TrainingJob", "Training", "training job",
+    has_secondary_status=True, cluster_path=("ResourceConfig",),
+)  # fmt: skip
 COMPILATION = JobKind(
     "compilation_job", "CompilationJob", "Compilation", "compilation job",
     Statuses("STARTING", "INPROGRESS", "COMPLETED", "FAILED", "STOPPING", "STOPPED"),
@@ -92,6 +108,9 @@ SECONDARY_MESSAGES = {
     "Completed": "Training job completed",
     "Stopping": "Stopping the training job",
     "Stopped": "Training job stopped",
+    "Interrupted": "Training job interrupted because the managed spot training instances were reclaimed",
+    "MaxWaitTimeExceeded": "Training job stopped because it exceeded the maximum allowed wait time",
+    "Restarting": "Restarting the training job",
     "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
     "Failed": "Training job failed",
 }

@@ -7,16 +7,18 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-contai
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-HOST = "algo-1"
+from sagemaker_local.jobs.host import NETWORK_INTERFACE, Host, resource_config
 
 TRAINING_DIRECTORIES = ("input/config", "input/data", "model", "output/data", "checkpoints", "code")
 
 
-def write_training_tree(root: Path, document: dict[str, Any]) -> None:
-    """Make a training job's directories and ``input/config``."""
+def write_training_tree(host: Host, hosts: Sequence[Host], document: dict[str, Any]) -> None:
+    """Make the directories and ``input/config`` of a training job's host."""
+    root = host.opt_ml
     for name in TRAINING_DIRECTORIES:
         (root / name).mkdir(parents=True, exist_ok=True)
     config = root / "input/config"
@@ -34,34 +36,24 @@ def write_training_tree(root: Path, document: dict[str, Any]) -> None:
             for channel in document.get("InputDataConfig", [])
         },
     )
-    instance_type = document["ResourceConfig"].get("InstanceType", "")
-    _write(
-        config / "resourceconfig.json",
-        {
-            "current_host": HOST,
-            "current_instance_type": instance_type,
-            "current_group_name": "homogeneousCluster",
-            "hosts": [HOST],
-            "instance_groups": [
-                {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": [HOST]}
-            ],
-            "network_interface_name": "eth0",
-        },
-    )
+    _write(config / "resourceconfig.json", resource_config(host, hosts))
+    if "DebugHookConfig" in document:
+        _write(config / "debughookconfig.json", document["DebugHookConfig"])
 
 
-def write_processing_tree(root: Path, document: dict[str, Any]) -> None:
-    """Make a processing job's directories and ``config``; inputs and outputs have their own paths."""
+def write_processing_tree(host: Host, hosts: Sequence[Host], document: dict[str, Any]) -> None:
+    """Make the directories and ``config`` of a processing job's host; inputs and outputs bring their own."""
+    root = host.opt_ml
     for name in ("config", "processing", "output"):
         (root / name).mkdir(parents=True, exist_ok=True)
     _write(root / "config/processingjobconfig.json", _processing_configuration(document))
     _write(
         root / "config/resourceconfig.json",
         {
-            "current_host": HOST,
-            "hosts": [HOST],
-            "current_instance_type": document["ProcessingResources"]["ClusterConfig"].get("InstanceType", ""),
-            "network_interface_name": "eth0",
+            "current_host": host.name,
+            "hosts": [each.name for each in hosts],
+            "current_instance_type": host.group.instance_type,
+            "network_interface_name": NETWORK_INTERFACE,
         },
     )
 

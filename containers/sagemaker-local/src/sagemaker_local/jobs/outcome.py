@@ -14,6 +14,15 @@ class StopCause(enum.Enum):
 
     REQUEST = "the job was stopped on request"
     MAX_RUNTIME = "the job ran longer than MaxRuntimeInSeconds"
+    MAX_WAIT = "the job, with its waiting for spot capacity, took longer than MaxWaitTimeInSeconds"
+    MAX_PENDING = "the job waited for a place longer than MaxPendingTimeInSeconds"
+    INTERRUPTED = "the spot instance was reclaimed"
+    DIED = "the instance was lost"
+
+    @property
+    def passes(self) -> bool:
+        """Whether the job may go on afterwards, on other instances."""
+        return self in (StopCause.INTERRUPTED, StopCause.DIED)
 
 
 class JobFailed(Exception):
@@ -26,6 +35,31 @@ class JobStopped(Exception):
     def __init__(self, cause: StopCause) -> None:
         super().__init__(cause.value)
         self.cause = cause
+
+
+class InternalFailure(JobFailed):
+    """The service is to blame; RetryStrategy tries such a job again."""
+
+
+def internal_error(reason: str = "We encountered an internal error. Please try again.") -> InternalFailure:
+    """What the service itself is to blame for."""
+    return InternalFailure(f"InternalServerError: {reason}")
+
+
+def capacity_error() -> JobFailed:
+    """There are no instances of the type, in AWS's words."""
+    return JobFailed(
+        "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML "
+        "instance type."
+    )
+
+
+def out_of_memory(instance_type: str) -> str:
+    """What stands before the reason of a program that its memory limit killed."""
+    return (
+        f"OutOfMemoryError: a process was killed because the memory of {instance_type} was used up. Please "
+        "use an instance type with more memory"
+    )
 
 
 def client_error(reason: str) -> JobFailed:

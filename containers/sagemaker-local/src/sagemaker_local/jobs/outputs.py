@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sagemaker_local.errors import AwsError
@@ -17,22 +17,24 @@ from sagemaker_local.jobs.run import JobRun
 COMPRESSION_LEVEL = 6
 
 
-async def upload_tree(run: JobRun, directory: Path, destination: Location) -> int:
-    """Upload every file below a directory, keys in order; returns how many there were.
+async def upload_tree(run: JobRun, directories: Sequence[Path], destination: Location) -> int:
+    """Upload every file below the hosts' directories, keys in order; returns how many there were.
 
     Raises:
         JobFailed: the bucket is not there.
     """
-    return await asyncio.to_thread(_upload_tree, run, directory, destination)
+    return await asyncio.to_thread(_upload_tree, run, directories, destination)
 
 
-async def upload_archive(run: JobRun, directory: Path, destination: Location) -> None:
-    """Upload a directory's content as a ``tar.gz``.
+async def upload_archive(run: JobRun, directories: Sequence[Path], destination: Location) -> None:
+    """Upload the content of the hosts' directories as one ``tar.gz``.
+
+    On AWS the hosts must not write files of the same name; here the first host's counts, and the log tells.
 
     Raises:
         JobFailed: the bucket is not there.
     """
-    await asyncio.to_thread(_upload_archive, run, directory, destination)
+    await asyncio.to_thread(_upload_archive, run, directories, destination)
 
 
 async def upload_file(run: JobRun, path: Path, destination: Location) -> None:
@@ -55,8 +57,8 @@ def files(directory: Path) -> Iterator[Path]:
                 yield path
 
 
-def pack(directory: Path, archive: Path) -> None:
-    """Write a directory as ``tar.gz``; the same content always gives the same bytes."""
+def pack(directories: Sequence[Path], archive: Path, log: Callable[[str], None] = lambda line: None) -> None:
+    """Write directories as one ``tar.gz``; the same content always gives the same bytes."""
     with (
         archive.open("wb") as raw,
         gzip.GzipFile(
@@ -64,11 +66,22 @@ def pack(directory: Path, archive: Path) -> None:
         ) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
-        for folder, names, filenames in os.walk(directory):
-            names.sort()
-            for name in sorted([*names, *filenames]):
-                path = Path(folder, name)
-                tar.add(path, arcname=str(path.relative_to(directory)), recursive=False, filter=_anonymous)
+        taken: set[str] = set()
+        for directory in directories:
+            for path in _entries(directory):
+                name = str(path.relative_to(directory))
+                if name not in taken:
+                    taken.add(name)
+                    tar.add(path, arcname=name, recursive=False, filter=_anonymous)
+                elif path.is_symlink() or not path.is_dir():
+                    log(f"sagemaker-local: {name} is left out: several hosts have a file of that name")
+
+
+def _entries(directory: Path) -> Iterator[Path]:
+    for folder, names, filenames in os.walk(directory):
+        names.sort()
+        for name in sorted([*names, *filenames]):
+            yield Path(folder, name)
 
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
@@ -82,17 +95,18 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return member
 
 
-def _upload_tree(run: JobRun, directory: Path, destination: Location) -> int:
+def _upload_tree(run: JobRun, directories: Sequence[Path], destination: Location) -> int:
     count = 0
-    for path in files(directory):
-        _put(run, path, destination.join(*path.relative_to(directory).parts))
-        count += 1
+    for directory in directories:
+        for path in files(directory):
+            _put(run, path, destination.join(*path.relative_to(directory).parts))
+            count += 1
     return count
 
 
-def _upload_archive(run: JobRun, directory: Path, destination: Location) -> None:
+def _upload_archive(run: JobRun, directories: Sequence[Path], destination: Location) -> None:
     archive = run.directory / Path(destination.key).name
-    pack(directory, archive)
+    pack(directories, archive, run.leader.log.write)
     _put(run, archive, destination)
     archive.unlink()
 

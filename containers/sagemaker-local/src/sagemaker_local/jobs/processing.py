@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sagemaker_local.executors.base import Program
 from sagemaker_local.jobs import environment, opt_ml
-from sagemaker_local.jobs.inputs import download
+from sagemaker_local.jobs.host import Host
+from sagemaker_local.jobs.inputs import S3Input, place
 from sagemaker_local.jobs.locations import Location
-from sagemaker_local.jobs.outcome import algorithm_error, client_error
+from sagemaker_local.jobs.outcome import client_error
 from sagemaker_local.jobs.outputs import upload_tree
 from sagemaker_local.jobs.run import JobRun
+from sagemaker_local.jobs.synchronisation import SyncedFolder, Synchronisation
 
 EXIT_MESSAGE = "output/message"
 EXIT_MESSAGE_BYTES = 1024
@@ -24,49 +28,79 @@ async def run_processing_job(run: JobRun) -> None:
         JobFailed, JobStopped
     """
     document = run.document
-    application = document["AppSpecification"]
-    await run.prepare(application["ImageUri"])
+    await run.prepare(document["AppSpecification"]["ImageUri"])
     run.begin(document["StoppingCondition"]["MaxRuntimeInSeconds"])
-    await asyncio.to_thread(opt_ml.write_processing_tree, run.opt_ml, document)
-    outputs = document.get("ProcessingOutputConfig", {}).get("Outputs", [])
-    for output in outputs:
-        _path(run, output["S3Output"]["LocalPath"]).mkdir(parents=True, exist_ok=True)
+    outputs = [output["S3Output"] for output in document.get("ProcessingOutputConfig", {}).get("Outputs", [])]
+    for host in run.hosts:
+        await asyncio.to_thread(opt_ml.write_processing_tree, host, run.hosts, document)
+        for output in outputs:
+            _path(host, output).mkdir(parents=True, exist_ok=True)
     for source in document.get("ProcessingInputs", []):
         given = source["S3Input"]
-        target = _path(run, given["LocalPath"])
-        await run.unless_stopped(download(run, given["S3Uri"], target, data_type=given["S3DataType"]))
-    entrypoint = application.get("ContainerEntrypoint")
-    program = Program(
-        image=application["ImageUri"],
-        opt_ml=run.opt_ml,
-        arguments=tuple(application.get("ContainerArguments", ())),
-        entrypoint=None if entrypoint is None else tuple(entrypoint),
-        environment=environment.for_processing(run.settings, document),
-        network=not document.get("NetworkConfig", {}).get("EnableNetworkIsolation", False),
-    )
+        await run.unless_stopped(place(run, s3_input(given), [_path(host, given) for host in run.hosts]))
+    synchronisation = Synchronisation(run, _continuous(run, outputs))
     try:
-        code = await run.run(program)
+        async with synchronisation.running():
+            ended = await run.run_all([(host, _program(run, host, document)) for host in run.hosts])
     finally:
         await asyncio.to_thread(_note_exit_message, run)
-    if code:
-        raise algorithm_error(run.failure_text("output/failure"), code)
+    if ended.code:
+        raise ended.failure()
+    await run.unless_stopped(synchronisation.finish(killed=False))
     for output in outputs:
-        target = output["S3Output"]
-        await run.unless_stopped(
-            upload_tree(run, _path(run, target["LocalPath"]), Location.parse(target["S3Uri"]))
-        )
+        if output["S3UploadMode"] != "Continuous":
+            directories = [_path(host, output) for host in run.hosts]
+            await run.unless_stopped(upload_tree(run, directories, Location.parse(output["S3Uri"])))
 
 
-def _path(run: JobRun, path: str) -> Path:
+def s3_input(given: Mapping[str, Any]) -> S3Input:
+    """What a processing input asks for.
+
+    Source: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProcessingS3Input.html
+    """
+    return S3Input(
+        uri=given["S3Uri"],
+        data_type=given["S3DataType"],
+        sharded=given.get("S3DataDistributionType") == "ShardedByS3Key",
+    )
+
+
+def _program(run: JobRun, host: Host, document: Mapping[str, Any]) -> Program:
+    application = document["AppSpecification"]
+    entrypoint = application.get("ContainerEntrypoint")
+    return Program(
+        image=application["ImageUri"],
+        opt_ml=host.opt_ml,
+        arguments=tuple(application.get("ContainerArguments", ())),
+        entrypoint=None if entrypoint is None else tuple(entrypoint),
+        environment=environment.for_processing(run.settings, dict(document)),
+        network=not document.get("NetworkConfig", {}).get("EnableNetworkIsolation", False),
+    )
+
+
+def _continuous(run: JobRun, outputs: list[dict[str, Any]]) -> list[SyncedFolder]:
+    return [
+        SyncedFolder(_path(host, output), Location.parse(output["S3Uri"]))
+        for output in outputs
+        if output["S3UploadMode"] == "Continuous"
+        for host in run.hosts
+    ]
+
+
+def _path(host: Host, given: Mapping[str, Any]) -> Path:
     try:
-        return opt_ml.host_path(run.opt_ml, path)
+        return opt_ml.host_path(host.opt_ml, given["LocalPath"])
     except ValueError as error:
         raise client_error(str(error)) from error
 
 
 def _note_exit_message(run: JobRun) -> None:
-    """The first kilobyte of what the program left for whoever describes the job."""
-    path = run.opt_ml / EXIT_MESSAGE
-    if path.is_file():
-        with path.open("rb") as file:
-            run.record.set(ExitMessage=file.read(EXIT_MESSAGE_BYTES).decode(errors="replace"))
+    """The first kilobyte of what the programs left for whoever describes the job, one after the other."""
+    message = b""
+    for host in run.hosts:
+        path = host.opt_ml / EXIT_MESSAGE
+        if path.is_file():
+            with path.open("rb") as file:
+                message += file.read(EXIT_MESSAGE_BYTES)
+    if message:
+        run.record.set(ExitMessage=message[:EXIT_MESSAGE_BYTES].decode(errors="replace"))

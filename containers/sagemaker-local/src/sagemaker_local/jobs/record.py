@@ -9,6 +9,19 @@ from sagemaker_local.jobs.kinds import SECONDARY_MESSAGES, JobKind
 from sagemaker_local.names import now
 from sagemaker_local.store import Record, Store
 
+SPOT_PRICE = 0.3
+"""What a spot instance costs of what one on demand does: AWS promises savings of up to 90 %, often 70 %."""
+
+
+def billable_s(seconds: int, *, spot: bool) -> int:
+    """BillableTimeInSeconds, from which people compute their savings: AWS scales it by the spot price."""
+    return max(1, int(seconds * SPOT_PRICE)) if spot else seconds
+
+
+def _ran_s(record: Record, at: float) -> float:
+    since = record.private.get("running_since")
+    return float(record.private.get("ran_s", 0.0)) + (at - since if since is not None else 0.0)
+
 
 class JobRecord:
     """The durable record of one job.
@@ -58,12 +71,14 @@ class JobRecord:
         self.store.update(self.kind.kind, self.name, lambda record: self._step(record, status, at))
 
     def restart(self) -> None:
-        """Forget the steps of a job that is begun anew."""
+        """Forget the steps of a job that is begun anew, unless it is tried again."""
 
         def change(record: Record) -> None:
             record.document[self.kind.status_field] = self.kind.statuses.starting
-            record.document.pop(self.kind.start_field, None)
-            record.document.pop("SecondaryStatusTransitions", None)
+            if not record.private.get("retries"):
+                record.document.pop(self.kind.start_field, None)
+                record.document.pop("SecondaryStatusTransitions", None)
+            record.private.pop("running_since", None)
             if self.kind.has_secondary_status:
                 self._step(record, "Starting", now())
 
@@ -71,7 +86,51 @@ class JobRecord:
 
     def begin(self) -> None:
         """The job has its place on the machine: from now on it is billed on AWS."""
-        self.set(**{self.kind.start_field: now(), self.kind.status_field: self.kind.statuses.in_progress})
+        at = now()
+
+        def change(record: Record) -> None:
+            record.document.setdefault(self.kind.start_field, at)
+            if record.document[self.kind.status_field] != self.kind.statuses.stopping:
+                record.document[self.kind.status_field] = self.kind.statuses.in_progress
+            record.private["running_since"] = at
+            self._touch(record, at)
+
+        self.store.update(self.kind.kind, self.name, change)
+
+    def pause(self, secondary: str) -> None:
+        """The job's instances are gone for now: neither training nor billed."""
+        at = now()
+
+        def change(record: Record) -> None:
+            record.private["ran_s"] = _ran_s(record, at)
+            record.private.pop("running_since", None)
+            record.private.pop("started", None)
+            self._step(record, secondary, at)
+
+        self.store.update(self.kind.kind, self.name, change)
+
+    def retry(self, most: int) -> bool:
+        """Begin anew after a failure of the service, if that did not happen ``most`` times already."""
+        at = now()
+        granted = False
+
+        def change(record: Record) -> None:
+            nonlocal granted
+            retries = record.private.get("retries", 0)
+            if granted := retries < most:
+                record.private["retries"] = retries + 1
+                record.private["ran_s"] = _ran_s(record, at)
+                record.private.pop("running_since", None)
+                record.private.pop("started", None)
+                self._step(record, "Restarting", at)
+
+        self.store.update(self.kind.kind, self.name, change)
+        return granted
+
+    @property
+    def ran_s(self) -> float:
+        """How long the job has had its instances, all times together."""
+        return _ran_s(self.read(), now())
 
     def stopping(self) -> None:
         """Somebody asked to stop the job."""
@@ -98,8 +157,10 @@ class JobRecord:
                 self._step(record, secondary, at)
                 document["SecondaryStatusTransitions"][-1]["EndTime"] = at
                 if self.kind.start_field in document:
-                    seconds = max(1, round(at - document[self.kind.start_field]))
-                    document["TrainingTimeInSeconds"] = document["BillableTimeInSeconds"] = seconds
+                    seconds = max(1, round(_ran_s(record, at)))
+                    spot = document.get("EnableManagedSpotTraining", False)
+                    document["TrainingTimeInSeconds"] = seconds
+                    document["BillableTimeInSeconds"] = billable_s(seconds, spot=spot)
             self._touch(record, at)
 
         self.store.update(self.kind.kind, self.name, change)

@@ -16,6 +16,7 @@ async def run_transform_job(run: JobRun) -> None:
     """
     run.begin(None)
     run.record.set_private(started=True)
+    run.arm_fault()
     feeding = run_transform(
         settings=run.settings,
         store=run.store,

@@ -169,6 +169,28 @@ class ObjectStore:
         partial.rename(path)
         return info
 
+    def link(self, bucket: str, key: str, path: Path) -> ObjectInfo:
+        """Show an object's own bytes as a file, without copying them where that is possible.
+
+        The file is a second name of the stored blob: it stays as it is when the object is replaced or
+        deleted, and nobody may ever write to it. Objects of several parts are copied.
+
+        Raises:
+            NoSuchBucket, NoSuchKey
+        """
+        info, reader = self.open_with_info(bucket, key)
+        with reader:
+            if len(info.segments) == 1:
+                try:
+                    os.link(self._blobs.path(info.segments[0].blob), path)
+                except FileExistsError:
+                    raise
+                except OSError:
+                    pass  # another file system, or one that has no links
+                else:
+                    return info
+        return self.download(bucket, key, path)
+
     def list_page(
         self,
         bucket: str,

@@ -12,6 +12,7 @@ import pytest
 
 from sagemaker_local.app import SAGEMAKER
 from sagemaker_local.executors.choice import choose_executor
+from sagemaker_local.faults.plan import FaultPlan
 from sagemaker_local.jobs.engine import JobEngine
 from sagemaker_local.jobs.kinds import KINDS
 from sagemaker_local.logs.log_store import LogStore
@@ -32,13 +33,20 @@ class Jobs:
         self.store = Store(settings.data_dir / "sagemaker.sqlite")
         self.objects = ObjectStore(settings.data_dir / "s3")
         self.logs = LogStore(settings.data_dir / "logs")
+        self.faults = FaultPlan()
         self.executor = choose_executor(settings)
         self.engine = JobEngine(
-            settings=settings, store=self.store, objects=self.objects, logs=self.logs, executor=self.executor
+            settings=settings, store=self.store, objects=self.objects, logs=self.logs,
+            executor=self.executor, faults=self.faults,
+        )  # fmt: skip
+        parts: dict[str, Any] = {
+            "settings": settings, "store": self.store, "objects": self.objects, "logs": self.logs,
+            "executor": self.executor, "jobs": self.engine, "faults": self.faults,
+        }  # fmt: skip
+        # Nothing of jobs asks for the others.
+        self.services = Services(
+            **{each.name: parts.get(each.name) for each in dataclasses.fields(Services) if each.init}
         )
-        parts = (settings, self.store, self.objects, self.logs, self.executor, self.engine)
-        absent = [None] * (len(dataclasses.fields(Services)) - len(parts))  # nothing of jobs asks for them
-        self.services = Services(*parts, *absent)  # type: ignore[arg-type]
         if not self.objects.bucket_exists("bucket"):
             self.objects.create_bucket("bucket")
 

@@ -1,6 +1,9 @@
 import dataclasses
+from pathlib import Path
+from typing import Any, cast
 
 from sagemaker_local.jobs import environment
+from sagemaker_local.jobs.host import Group, Host
 
 DOCUMENT = {
     "TrainingJobName": "t1",
@@ -11,14 +14,23 @@ DOCUMENT = {
     "Environment": {"SM_NUM_GPUS": "7", "OWN": "1"},
 }
 
+GROUP = Group("homogeneousCluster", "ml.t3.medium", 2)
+HOSTS = [
+    Host(name, "127.64.0.1", GROUP, Path("/job", name), cast(Any, None)) for name in ("algo-1", "algo-2")
+]
+
 
 def test_training_variables(settings):
-    found = environment.for_training(settings, DOCUMENT)
+    found = environment.for_training(settings, DOCUMENT, HOSTS[1], HOSTS)
     assert found["TRAINING_JOB_NAME"] == "t1"
     assert found["SM_CHANNELS"] == '["my-test", "train"]'
     assert found["SM_CHANNEL_MY_TEST"] == "/opt/ml/input/data/my-test"
     assert found["SM_HP_MAX_DEPTH"] == "3"
     assert found["OWN"] == "1"
+    assert found["SM_CURRENT_HOST"] == "algo-2"
+    assert found["SM_HOSTS"] == '["algo-1", "algo-2"]'
+    assert found["SM_CURRENT_INSTANCE_TYPE"] == "ml.t3.medium"
+    assert found["SM_NUM_CPUS"] in ("1", "2"), "no more than the type has, no more than the machine has"
     assert found["SM_NUM_GPUS"] == "7", "the request's own variables win"
 
 
