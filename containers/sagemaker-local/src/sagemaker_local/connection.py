@@ -57,7 +57,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Give the application its way to drop the connection."""
         super().on_message_begin()
-        self.scope["extensions"] = {ABORT: self.transport.abort}
+        self.scope["extensions"] = {ABORT: {"call": self.transport.abort}}
 
     def on_headers_complete(self) -> None:
         """The rest is the body, which the application bounds."""

@@ -19,7 +19,8 @@ from botocore.model import OperationNotFoundError, ServiceModel
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from sagemaker_local import limits
+from sagemaker_local import limits, wire
+from sagemaker_local.durability import is_disk_full, settled
 from sagemaker_local.errors import (
     AwsError,
     InternalFailure,
@@ -72,9 +73,7 @@ class JsonProtocol:
             return error_response(error)
         except Exception as error:
             logger.exception("%s failed", operation)
-            return error_response(
-                InternalFailure(f"{operation} failed in the local SageMaker: {error!r}; see its log")
-            )
+            return error_response(failure(operation, error))
         logger.debug("%s answered in %.1f ms", operation, (time.perf_counter() - started) * 1000)
         return Response(
             json.dumps(answer, default=_plain), media_type=JSON_CONTENT_TYPE, headers=request_id()
@@ -86,7 +85,10 @@ class JsonProtocol:
             raise self._unknown(operation)
         parsed = await self._parse(request)
         validate(self.model.operation_model(operation).input_shape, parsed)
-        return await handler(self.services, parsed)
+        try:
+            return await handler(self.services, parsed)
+        finally:
+            await settled(self.services.store.commits, self.services.logs.commits)
 
     def _unknown(self, operation: str) -> UnknownOperationException:
         service = self.model.service_name
@@ -98,18 +100,47 @@ class JsonProtocol:
 
     @staticmethod
     async def _parse(request: Request) -> dict[str, Any]:
-        body = await request.body()
-        if len(body) > limits.JSON_BODY_BYTES:
-            raise SerializationException(
-                f"The request is {len(body)} bytes; at most {limits.JSON_BODY_BYTES} are read"
-            )
         try:
-            parsed = json.loads(body or b"{}")
-        except ValueError as error:
-            raise SerializationException(f"The body is not JSON: {error}") from error
+            body = await wire.read_body(request.receive, limits.JSON_BODY_BYTES)
+        except wire.BodyTooLarge as error:
+            raise SerializationException(
+                f"The request is too large, {error}; at most that many are read"
+            ) from error
+        except wire.Disconnected as error:
+            raise ClientDisconnect from error
+        parsed = parse_json(body or b"{}")
         if not isinstance(parsed, dict):
             raise SerializationException(f"The body must be a JSON object, not {type(parsed).__name__}")
         return parsed
+
+
+def parse_json(body: bytes) -> object:
+    """JSON as AWS takes it: UTF-8, no NaN, nested only so deep, and every string a sequence of characters.
+
+    Raises:
+        SerializationException: the body is something else.
+    """
+    try:
+        parsed: object = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        if b"\\u" in body:
+            json.dumps(parsed, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair is no character
+    except (ValueError, RecursionError) as error:
+        raise SerializationException(f"The body is not JSON: {error}") from error
+    return parsed
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def failure(operation: str, error: Exception) -> AwsError:
+    """What the client is told of an error that is not its own."""
+    if is_disk_full(error):
+        return InternalFailure(
+            f"{operation} failed: the disk of the local SageMaker's data directory is full; nothing was "
+            "changed. Free space on it and send the request again"
+        )
+    return InternalFailure(f"{operation} failed in the local SageMaker: {error!r}; see its log")
 
 
 def error_response(error: AwsError) -> Response:

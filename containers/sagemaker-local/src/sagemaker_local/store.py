@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from sagemaker_local.durability import CommitLog
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS resource (
@@ -57,8 +59,12 @@ class Store:
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=NORMAL")
+        self._connection.execute("PRAGMA synchronous=NORMAL")  # answers wait for `commits`
         self._connection.executescript(SCHEMA)
+        self.commits = CommitLog(path)
+        """To be synced before an answer tells of what was written."""
+        self._listed: dict[str, dict[str, Record]] = {}
+        self._stale: dict[str, set[str]] = {}
 
     def close(self) -> None:
         """Close the database; the write-ahead log is folded in."""
@@ -75,10 +81,16 @@ class Store:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")  # which may fail as well, on a full disk
+                self.commits.committed()
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                self._listed.clear()  # may hold what is now taken back
+                self._roll_back()
                 raise
-            self._connection.execute("COMMIT")
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:  # SQLite may have done it
+            self._connection.execute("ROLLBACK")
 
     def insert(self, record: Record, tags: Mapping[str, str] | None = None) -> None:
         """Write a new record and its tags.
@@ -100,6 +112,7 @@ class Store:
                 )
             except sqlite3.IntegrityError as error:
                 raise AlreadyExists(record.name) from error
+            self._changed(record.kind, record.name)
             self.add_tags(record.arn, tags or {})
 
     def get(self, kind: str, name: str) -> Record:
@@ -131,6 +144,7 @@ class Store:
                 "UPDATE resource SET document = ?, private = ? WHERE kind = ? AND name = ?",
                 (json.dumps(record.document), json.dumps(record.private), kind, name),
             )
+            self._changed(kind, name)
             return record
 
     def delete(self, kind: str, name: str) -> Record:
@@ -143,16 +157,34 @@ class Store:
             record = self.get(kind, name)
             connection.execute("DELETE FROM resource WHERE kind = ? AND name = ?", (kind, name))
             connection.execute("DELETE FROM tag WHERE arn = ?", (record.arn,))
+            self._changed(kind, name)
             return record
 
     def list(self, kind: str) -> list[Record]:
-        """All records of a kind, by name."""
+        """All records of a kind, by name, to be read only: they are kept, so that a thousand cost little."""
         with self._lock:
-            rows = self._connection.execute(
-                "SELECT kind, name, arn, document, private FROM resource WHERE kind = ? ORDER BY name",
-                (kind,),
-            ).fetchall()
-        return [_record(row) for row in rows]
+            listed = self._listed.get(kind)
+            if listed is None:
+                rows = self._connection.execute(
+                    "SELECT kind, name, arn, document, private FROM resource WHERE kind = ?", (kind,)
+                ).fetchall()
+                listed = self._listed[kind] = {row[1]: _shared(row) for row in rows}
+            else:
+                for name in self._stale.get(kind, ()):
+                    row = self._connection.execute(
+                        "SELECT kind, name, arn, document, private FROM resource WHERE kind = ? AND name = ?",
+                        (kind, name),
+                    ).fetchone()
+                    if row is None:
+                        listed.pop(name, None)
+                    else:
+                        listed[name] = _shared(row)
+            self._stale.pop(kind, None)
+            return [listed[name] for name in sorted(listed)]
+
+    def _changed(self, kind: str, name: str) -> None:
+        if kind in self._listed:
+            self._stale.setdefault(kind, set()).add(name)
 
     def next_number(self, counter: str) -> int:
         """1, 2, 3, … for each name of a counter, durable and never given twice."""
@@ -195,6 +227,19 @@ class Store:
         if row is None:
             raise NotFound(name)
         return _record(row)
+
+
+class Shared(dict[str, Any]):
+    """A document that several readers have: whoever wants to change it asks :meth:`Store.update`."""
+
+    def _refuse(self, *_args: object, **_kwargs: object) -> NoReturn:
+        raise TypeError("a listed record is shared: change it by Store.update")
+
+    __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = _refuse
+
+
+def _shared(row: tuple[str, str, str, str, str]) -> Record:
+    return Record(row[0], row[1], row[2], Shared(json.loads(row[3])), Shared(json.loads(row[4])))
 
 
 def _record(row: tuple[str, str, str, str, str]) -> Record:

@@ -23,6 +23,9 @@ from sagemaker_local.errors import SerializationException, ValidationException
 # control characters, so they are not enforced.
 UNENFORCED_PATTERN_PART = "\\uD800"
 
+PATTERN_TIMEOUT_S = 1.0
+"""Some patterns of the model take exponential time on values made for it."""
+
 
 def validate(shape: StructureShape | None, request: dict[str, Any]) -> None:
     """Check a parsed JSON request against an operation's input shape.
@@ -132,7 +135,10 @@ def _compiled(pattern: str) -> regex.Pattern[str] | None:
 
 def _matches(pattern: str, value: str) -> bool:
     compiled = _compiled(pattern)
-    return compiled is None or compiled.fullmatch(value) is not None
+    try:
+        return compiled is None or compiled.fullmatch(value, timeout=PATTERN_TIMEOUT_S) is not None
+    except TimeoutError:  # no sensible value takes so long
+        return False
 
 
 def _require_type(value: Any, kind: type, path: str) -> None:

@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -9,7 +10,8 @@ from sagemaker_local import limits
 from sagemaker_local.errors import ResourceInUse
 from sagemaker_local.protocol import JsonProtocol
 
-NO_SERVICES: Any = None  # the handlers here ask for none
+SYNCED = SimpleNamespace(commits=SimpleNamespace(is_synced=True))
+NO_SERVICES: Any = SimpleNamespace(store=SYNCED, logs=SYNCED)  # the handlers here ask for none
 
 
 async def describe(services, request):

@@ -18,6 +18,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
+from botocore.utils import normalize_url_path
 from starlette.types import Scope
 
 from sagemaker_local.auth.errors import NotLetIn
@@ -141,7 +142,8 @@ def _claim(
             protocol,
         )
     names = tuple(headers.lower().split(";"))
-    return Claim(*parts[:4], timestamp, names, signature, token, expires_s)
+    key_id, date, region, service = parts[:4]
+    return Claim(key_id, date, region, service, timestamp, names, signature, token, expires_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,7 @@ class _Verifier(SigV4Auth):
         return self.payload_hash
 
     def _normalize_url_path(self, path: str) -> str:
-        return path if self._is_s3 else str(super()._normalize_url_path(path))
+        return path if self._is_s3 else quote(normalize_url_path(path), safe="/~")
 
     def signature(self, string_to_sign: str, request: Any) -> str:
         return hmac.new(self._key, string_to_sign.encode(), hashlib.sha256).hexdigest()

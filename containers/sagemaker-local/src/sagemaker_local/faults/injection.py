@@ -17,7 +17,7 @@ from sagemaker_local.faults.rules import ERRORS
 logger = logging.getLogger(__name__)
 
 ABORT = "sagemaker_local.abort"
-"""Key in the scope's extensions: a function that ends the connection at once, set by the server."""
+"""Key in the scope's extensions: ``call`` in it ends the connection at once; set by the server."""
 
 
 class FaultInjection:
@@ -91,7 +91,7 @@ async def _nowhere(_message: Message) -> None:
 
 
 async def _abort(scope: Scope) -> None:
-    abort = cast(Callable[[], None] | None, scope.get("extensions", {}).get(ABORT))
+    abort = cast(Callable[[], None] | None, scope.get("extensions", {}).get(ABORT, {}).get("call"))
     if abort is None:
         raise RuntimeError("this server cannot drop connections: serve with connection.Connection")
     abort()

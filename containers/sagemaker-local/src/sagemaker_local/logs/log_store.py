@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sagemaker_local.database import Database
+from sagemaker_local.durability import CommitLog
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS log_group (
@@ -110,6 +111,11 @@ class LogStore:
 
     def __init__(self, directory: Path) -> None:
         self._database = Database(directory / "logs.sqlite3", SCHEMA)
+
+    @property
+    def commits(self) -> CommitLog:
+        """To be synced before an answer tells of what was written."""
+        return self._database.commits
 
     def close(self) -> None:
         """Close the database."""

@@ -7,7 +7,6 @@ Signatures are not verified; a presigned URL is held to its expiry.
 
 from __future__ import annotations
 
-import errno
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sagemaker_local.durability import is_disk_full
 from sagemaker_local.errors import AwsError
 from sagemaker_local.s3 import bucket_routes as buckets
 from sagemaker_local.s3 import copy_routes as copies
@@ -163,7 +163,7 @@ async def _answer(scope: Scope, receive: Receive, send: Send, store: ObjectStore
 
 def failure(error: Exception) -> S3Error:
     """What the client is told of an error that is not its own; a full disk is not worth its retries (507)."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_disk_full(error):
         return S3Error(
             "The disk of the local SageMaker's data directory is full; nothing was changed. Free space on it "
             "and send the request again.",
