@@ -21,6 +21,8 @@ class Source:
 
     directory: Path
     requirements: Path
+    options: tuple[str, ...] = ()
+    """Of pip, for these requirements: indexes beyond the machine's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from sagemaker_local.executors.base import ImageError, LineSink, Source
 from sagemaker_local.images.catalogue import ImageCatalogue, difference, repository_name
 from sagemaker_local.images.dockerfile import DEFAULT_PATH, Copy, Dockerfile, read_dockerfile
-from sagemaker_local.images.environments import Environment, EnvironmentCache
+from sagemaker_local.images.environments import Environment, EnvironmentCache, Requirements
 from sagemaker_local.images.pip_configuration import read_pip_configuration
 from sagemaker_local.images.writable_layer import LAYER, has_pip, write_layer
 
@@ -113,7 +113,9 @@ class ImageFolders:
         return read_dockerfile(folder / "Dockerfile", path, self.base)
 
     async def _of_source(self, source: Source, log: LineSink) -> Image:
-        python = await self.environments.environment(source.requirements, None, log)
+        python = await self.environments.environment(
+            [Requirements(source.requirements, options=source.options)], None, log
+        )
         everything = Copy(source.directory, (".",), f"{PROGRAM_DIRECTORY}/", None, 0)
         return Image(
             name=source.directory.name,

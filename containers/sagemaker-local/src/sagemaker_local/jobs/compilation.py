@@ -28,7 +28,7 @@ async def run_compilation_job(run: JobRun) -> None:
         compiler = neo.compiler_program(document["InputConfig"]["Framework"])
     except neo.UnsupportedFramework as error:
         raise client_error(str(error)) from error
-    image = Source(directory=compiler.source, requirements=compiler.requirements)
+    image = Source(compiler.source, compiler.requirements, compiler.options)
     await run.prepare(image)
     run.begin(document["StoppingCondition"]["MaxRuntimeInSeconds"])
     await asyncio.to_thread(opt_ml.write_compilation_tree, run.opt_ml, document)

@@ -11,8 +11,19 @@ from pathlib import Path
 
 DIRECTORY = Path(__file__).parent
 
-# Framework of CreateCompilationJob -> module below compilers/. The pins are in requirements-<framework>.txt.
-COMPILERS = {"SKLEARN": "sklearn_onnx", "XGBOOST": "xgboost_c"}
+COMPILERS = {
+    "KERAS": ("keras_onnx", "tensorflow"),
+    "ONNX": ("onnx_onnx", "onnx"),
+    "PYTORCH": ("pytorch_onnx", "pytorch"),
+    "SKLEARN": ("sklearn_onnx", "sklearn"),
+    "TENSORFLOW": ("tensorflow_onnx", "tensorflow"),
+    "XGBOOST": ("xgboost_c", "xgboost"),
+}
+"""Framework of CreateCompilationJob → module below ``compilers/``, environment ``requirements-<…>.txt``."""
+
+
+# Builds without CUDA, where that index can be reached; PyPI's take gigabytes of it.
+OPTIONS = {"pytorch": ("--extra-index-url https://download.pytorch.org/whl/cpu",)}
 
 
 class UnsupportedFramework(ValueError):
@@ -31,11 +42,13 @@ class CompilerProgram:
         requirements: Pinned requirements of its environment.
         source: Directory that the program sees as ``/opt/program``, its working directory.
         command: What to run there.
+        options: Of pip, for the requirements.
     """
 
     requirements: Path
     source: Path
     command: tuple[str, ...]
+    options: tuple[str, ...] = ()
 
 
 def compiler_program(framework: str) -> CompilerProgram:
@@ -50,8 +63,10 @@ def compiler_program(framework: str) -> CompilerProgram:
             f"Framework {framework} cannot be compiled here; supported are {supported}. "
             "Serve the model uncompiled, or compile it on AWS."
         )
+    module, environment = COMPILERS[framework]
     return CompilerProgram(
-        requirements=DIRECTORY / f"requirements-{framework.lower()}.txt",
+        requirements=DIRECTORY / f"requirements-{environment}.txt",
         source=DIRECTORY,
-        command=("python", "-m", f"compilers.{COMPILERS[framework]}"),
+        command=("python", "-m", f"compilers.{module}"),
+        options=OPTIONS.get(environment, ()),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,3 +73,32 @@ def compare(features: int, original: Predict, compiled: Predict, rows: Rows | No
         "rows_that_differ": int(wrong.sum()),
         "max_abs_diff": float(agreeing.max()) if agreeing.size else 0.0,
     }
+
+
+def compare_answers(wanted: Sequence[NDArray[Any]], got: Sequence[NDArray[Any]]) -> dict[str, Any]:
+    """Compare all outputs of one call, value by value.
+
+    Returns:
+        For the manifest: how many values, and the largest difference.
+
+    Raises:
+        CompilationError: another number or shape of outputs, or a value beyond the tolerance.
+    """
+    shapes = [[list(np.shape(part)) for part in parts] for parts in (wanted, got)]
+    if shapes[0] != shapes[1]:
+        raise CompilationError(
+            f"the compiled model answers with shapes {shapes[1]}, the original with {shapes[0]}"
+        )
+    largest = 0.0
+    for number, (original, answer) in enumerate(zip(wanted, got, strict=True)):
+        if not np.size(original):
+            continue
+        scale = max(1.0, float(np.abs(original).max()))
+        apart = float(np.abs(np.asarray(original, np.float64) - np.asarray(answer, np.float64)).max())
+        if not apart <= TOLERANCE * scale:
+            raise CompilationError(
+                f"the compiled model differs from the original by {apart:.3g} in output {number}: serve this "
+                "model uncompiled"
+            )
+        largest = max(largest, apart)
+    return {"values": int(sum(np.size(part) for part in wanted)), "max_abs_diff": largest}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,11 @@ TARGET_DEVICES = {
     "rasp4b": "ARM64",
 }
 ARCHITECTURES = ("X86_64", "ARM64")
+FRAMEWORKS_OF_ROWS = ("SKLEARN", "XGBOOST")
+"""Their one input is a table; the others' inputs are tensors with names and shapes of their own."""
+
+
+Shape = tuple[int, ...]
 
 
 class CompilationError(Exception):
@@ -44,13 +49,15 @@ class Request:
 
     Attributes:
         framework_version: The version that the caller says the model has, if any.
-        features: Width of a row as DataInputConfig declares it, if it does.
+        features: Width of a row as DataInputConfig declares it, if it does; of frameworks of rows.
+        shapes: Inputs as DataInputConfig declares them, by name; of the other frameworks.
     """
 
     framework: str
     framework_version: str | None
     features: int | None
     target: Target
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
 
     def check_features(self, found: int, what: str) -> None:
         """Refuse a declared width that is not the model's."""
@@ -82,12 +89,36 @@ def read(path: Path) -> Request:
             f"CompilerOptions {output['CompilerOptions']} are not supported for {source['Framework']}; "
             "leave them out"
         )
+    declared, of_rows = source.get("DataInputConfig"), source["Framework"] in FRAMEWORKS_OF_ROWS
     return Request(
         framework=source["Framework"],
         framework_version=source.get("FrameworkVersion"),
-        features=_features(source.get("DataInputConfig")),
+        features=_features(declared) if of_rows else None,
         target=_target(output),
+        shapes={} if of_rows else _shapes(declared),
     )
+
+
+def _shapes(text: str | None) -> dict[str, Shape]:
+    """``{"input0": [1, 3, 224, 224]}``, the long form with "shape", or PyTorch's bare list of shapes."""
+    wanted = 'DataInputConfig must name the inputs with their shapes, as {"input0": [1, 3, 224, 224]}'
+    try:
+        inputs = json.loads(text or "")
+    except json.JSONDecodeError as error:
+        raise CompilationError(f"{wanted}; it is not JSON ({error}): {(text or '')[:200]}") from None
+    if isinstance(inputs, list):
+        inputs = {f"input{number}": shape for number, shape in enumerate(inputs)}
+    if not isinstance(inputs, dict) or not inputs:
+        raise CompilationError(f"{wanted}; got {(text or '')[:200]}")
+    shapes = {}
+    for name, shape in inputs.items():
+        sizes = shape.get("shape") if isinstance(shape, dict) else shape
+        if not isinstance(sizes, list) or not all(type(size) is int and size > 0 for size in sizes):
+            raise CompilationError(
+                f"{wanted}; the shape of {name!r} must be positive whole numbers: {json.dumps(sizes)}"
+            )
+        shapes[name] = tuple(sizes)
+    return shapes
 
 
 def _features(text: str | None) -> int | None:
