@@ -40,7 +40,7 @@ from sagemaker_local.api import (
     identity,
     model_package,
     runtime,
-    training_job,
+    training_request,
 )
 from sagemaker_local.executors.choice import EXECUTORS
 from sagemaker_local.images import dockerfile
@@ -315,7 +315,7 @@ def options(monkeypatch: pytest.MonkeyPatch) -> list[argparse.Action]:
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", catch)
     with pytest.raises(Caught):
         cli.parse([])
-    return [action for action in found if action.dest != "help"]
+    return [action for action in found if action.dest not in ("help", "version")]
 
 
 def test_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,7 +361,7 @@ def test_every_service_that_is_routed_has_a_section() -> None:
 @pytest.mark.parametrize(
     "refused",
     [
-        *training_job.UNSUPPORTED,
+        *training_request.UNSUPPORTED,
         *endpoint_config.UNSERVED,
         *endpoint_config.UNSERVED_OF_VARIANT,
         *model_package.UNSERVED,
