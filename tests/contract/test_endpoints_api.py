@@ -212,22 +212,6 @@ def test_retained_variant_properties_win_over_the_new_config(probe: Probe) -> No
     assert probe.wait(name)["ProductionVariants"][0]["CurrentInstanceCount"] == 1
 
 
-def test_traffic_shifting_in_steps_is_refused_not_ignored(probe: Probe) -> None:
-    name = probe.endpoint()
-    canary = {
-        "Type": "CANARY",
-        "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10},
-        "WaitIntervalInSeconds": 60,
-    }
-    with pytest.raises(ClientError, match="Type CANARY is not served"):
-        probe.sagemaker.update_endpoint(
-            EndpointName=name,
-            EndpointConfigName=probe.config(),
-            DeploymentConfig={"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": canary}},
-        )
-    assert probe.describe(name)["EndpointStatus"] == "InService"
-
-
 @pytest.mark.parametrize("operation", ["describe_endpoint", "delete_endpoint"])
 def test_an_unknown_endpoint_is_answered_in_the_words_of_aws(probe: Probe, operation: str) -> None:
     arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/none"

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from sagemaker_local.api.endpoint_plan import fleet_plan, retained
 from sagemaker_local.api.hosting import get, insert, refuse
 from sagemaker_local.api.listing import list_page
 from sagemaker_local.errors import ValidationException
 from sagemaker_local.names import arn, now
 from sagemaker_local.protocol import Handler
 from sagemaker_local.services import Services
-from sagemaker_local.serving.container import ContainerError, resolve
-from sagemaker_local.serving.fleet_plan import FleetPlan, VariantPlan
-from sagemaker_local.serving.supervisor import IN_PROGRESS
+from sagemaker_local.serving import deployment_rules, endpoint_summary
+from sagemaker_local.serving.endpoint_update import begun
+from sagemaker_local.serving.fleet_plan import FleetPlan
+from sagemaker_local.serving.supervisor import require_settled
 from sagemaker_local.store import Record
 
 SUMMARY_FIELDS = ("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus")
 
 
 async def create_endpoint(services: Services, request: dict[str, Any]) -> dict[str, Any]:
-    """CreateEndpoint: the models are resolved now, so that deleting them later changes nothing, as on AWS."""
-    name, config_name = request["EndpointName"], request["EndpointConfigName"]
-    deployment(request)
-    config = get(services, "endpoint_config", config_name).document
-    plan = FleetPlan.new(config_name, _variants(services, config_name), config)
+    """CreateEndpoint; its DeploymentConfig is for later updates that retain it."""
+    name = request["EndpointName"]
+    config = request.get("DeploymentConfig", {})
+    deployment_rules.check_shape(config)
+    deployment_rules.check_alarms(config, services.alarms.state)
+    plan = fleet_plan(services, request["EndpointConfigName"])
     at = now()
     record = Record(
         "endpoint",
@@ -34,10 +36,12 @@ async def create_endpoint(services: Services, request: dict[str, Any]) -> dict[s
         {
             "EndpointName": name,
             "EndpointArn": arn(services.settings, "endpoint", name),
-            "EndpointConfigName": config_name,
+            "EndpointConfigName": plan.config_name,
             "EndpointStatus": "Creating",
             "CreationTime": at,
             "LastModifiedTime": at,
+            "PendingDeploymentSummary": _pending(plan),
+            **({"LastDeploymentConfig": config} if config else {}),
         },
         {"fleet": plan.to_json()},
     )
@@ -64,18 +68,20 @@ async def list_endpoints(services: Services, request: dict[str, Any]) -> dict[st
 
 
 async def update_endpoint(services: Services, request: dict[str, Any]) -> dict[str, Any]:
-    """UpdateEndpoint: a new fleet of the config given; the old one stays if it does not come up."""
-    name, config_name = request["EndpointName"], request["EndpointConfigName"]
+    """UpdateEndpoint: a new fleet, by the DeploymentConfig; the old one stays if that fails."""
+    name = request["EndpointName"]
     endpoint = get(services, "endpoint", name)
-    wanted = deployment(request)
-    variants = _variants(services, config_name)
+    plan = fleet_plan(services, request["EndpointConfigName"])
+    serving = FleetPlan.from_json(endpoint.private["fleet"])
     if request.get("RetainAllVariantProperties"):
         excluded = request.get("ExcludeRetainedVariantProperties", [])
-        variants = _retained(endpoint, variants, {each["VariantPropertyType"] for each in excluded})
-    plan = FleetPlan.new(config_name, variants, get(services, "endpoint_config", config_name).document)
+        plan = retained(plan, serving, {each["VariantPropertyType"] for each in excluded})
+    config = _deployment_config(request, endpoint)
+    deployment_rules.check(config, old=serving, new=plan)
+    deployment_rules.check_alarms(config, services.alarms.state)
 
     def change(record: Record) -> None:
-        _require_settled(record)
+        require_settled(record)
         if record.document["EndpointStatus"] == "Failed":
             raise ValidationException(
                 f'Cannot update failed endpoint "{record.arn}". '
@@ -84,28 +90,12 @@ async def update_endpoint(services: Services, request: dict[str, Any]) -> dict[s
         record.document |= {
             "EndpointStatus": "Updating",
             "LastModifiedTime": now(),
-            "PendingDeploymentSummary": {
-                "EndpointConfigName": config_name,
-                "StartTime": now(),
-                "ProductionVariants": [
-                    {
-                        "VariantName": variant.name,
-                        "DesiredWeight": variant.weight,
-                        "DesiredInstanceCount": variant.instances,
-                        "VariantStatus": [{"Status": "Creating", "StartTime": now()}],
-                    }
-                    for variant in variants
-                ],
-            },
+            "PendingDeploymentSummary": _pending(plan),
         }
         record.document.pop("FailureReason", None)
-        if wanted:
-            record.document["LastDeploymentConfig"] = wanted
-        policy = wanted.get("BlueGreenUpdatePolicy", {})
-        record.private |= {
-            "pending": plan.to_json(),
-            "termination_wait_s": policy.get("TerminationWaitInSeconds", 0),
-        }
+        if config:
+            record.document["LastDeploymentConfig"] = config
+        record.private |= {"pending": plan.to_json(), "deployment": begun(config)}
 
     services.store.update("endpoint", name, change)
     services.endpoints.update(name)
@@ -145,7 +135,7 @@ async def delete_endpoint(services: Services, request: dict[str, Any]) -> dict[s
     get(services, "endpoint", name)
 
     def change(record: Record) -> None:
-        _require_settled(record)
+        require_settled(record)
         record.document |= {"EndpointStatus": "Deleting", "LastModifiedTime": now()}
 
     services.store.update("endpoint", name, change)
@@ -153,67 +143,19 @@ async def delete_endpoint(services: Services, request: dict[str, Any]) -> dict[s
     return {}
 
 
-def deployment(request: dict[str, Any]) -> dict[str, Any]:
-    """The request's DeploymentConfig.
-
-    Raises:
-        ValidationException: it asks for what would silently not happen here.
-    """
-    config: dict[str, Any] = request.get("DeploymentConfig", {})
-    routing = config.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {}).get("Type")
-    if routing not in (None, "ALL_AT_ONCE"):
-        raise ValidationException(
-            "The local SageMaker shifts traffic ALL_AT_ONCE; "
-            f"TrafficRoutingConfiguration Type {routing} is not served"
-        )
-    if "RollingUpdatePolicy" in config or config.get("AutoRollbackConfiguration", {}).get("Alarms"):
-        raise ValidationException(
-            "The local SageMaker serves neither RollingUpdatePolicy nor alarms of AutoRollbackConfiguration"
-        )
-    return config
+def _deployment_config(request: dict[str, Any], endpoint: Record) -> dict[str, Any]:
+    given: dict[str, Any] = request.get("DeploymentConfig", {})
+    if not request.get("RetainDeploymentConfig"):
+        return given
+    if given:
+        raise ValidationException("DeploymentConfig cannot be specified when RetainDeploymentConfig is true.")
+    last: dict[str, Any] = endpoint.document.get("LastDeploymentConfig", {})
+    return last
 
 
-def _require_settled(record: Record) -> None:
-    if record.document["EndpointStatus"] in IN_PROGRESS:
-        # AWS says "update" for DeleteEndpoint too.
-        raise ValidationException(f'Cannot update in-progress endpoint "{record.arn}".')
-
-
-def _variants(services: Services, config_name: str) -> list[VariantPlan]:
-    config = get(services, "endpoint_config", config_name)
-    plans = []
-    for variant in config.document["ProductionVariants"]:
-        model = get(services, "model", variant["ModelName"])
-        try:
-            container = resolve(services.store, model)
-        except ContainerError as error:
-            raise ValidationException(str(error)) from error
-        plans.append(
-            VariantPlan(
-                name=variant["VariantName"],
-                weight=float(variant["InitialVariantWeight"]),
-                instances=int(variant.get("InitialInstanceCount", 1)),  # a serverless variant has none
-                container=container,
-                start_timeout_s=variant.get("ContainerStartupHealthCheckTimeoutInSeconds"),
-                instance_type=variant.get("InstanceType"),
-                serverless=variant.get("ServerlessConfig"),
-            )
-        )
-    return plans
-
-
-def _retained(endpoint: Record, variants: list[VariantPlan], excluded: set[str]) -> list[VariantPlan]:
-    """The variants with the weights and instance counts that the endpoint has now."""
-    current = {plan["name"]: plan for plan in endpoint.private["fleet"]["variants"]}
-    retained = []
-    for variant in variants:
-        now_served = current.get(variant.name, {})
-        weight = variant.weight if "DesiredWeight" in excluded else now_served.get("weight", variant.weight)
-        instances = variant.instances
-        if "DesiredInstanceCount" not in excluded:
-            instances = now_served.get("instances", instances)
-        retained.append(dataclasses.replace(variant, weight=weight, instances=instances))
-    return retained
+def _pending(plan: FleetPlan) -> dict[str, Any]:
+    creating = endpoint_summary.status("Creating")
+    return endpoint_summary.pending(plan, started_at=now(), statuses=dict.fromkeys(plan.counts, creating))
 
 
 OPERATIONS: Mapping[str, Handler] = {

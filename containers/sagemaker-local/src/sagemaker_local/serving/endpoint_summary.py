@@ -78,7 +78,7 @@ def pending(
 
 def status(name: str, message: str = "") -> dict[str, Any]:
     """One entry of VariantStatus: Creating, Updating, Deleting, ActivatingTraffic or Baking."""
-    return {"Status": name, "StartTime": now(), **({"StatusMessage": message} if message else {})}
+    return {"Status": name, "StartTime": now(), **({"StatusMessage": message[:1024]} if message else {})}
 
 
 def _images(variant: VariantPlan) -> list[dict[str, Any]]:

@@ -120,14 +120,17 @@ class Fleet:
         self.turn_on(self.plan.counts)
 
     async def resize(self, plan: FleetPlan) -> None:
-        """Have the instances that a plan with other counts asks for, all of them taking requests.
+        """Follow a plan with other weights, at once, and other counts; all instances take requests then.
 
         Raises:
-            FleetError: a new one does not come up; the fleet is as it was.
+            FleetError: a new instance does not come up; the instances are as they were.
         """
+        for variant in plan.variants:
+            self._variants[variant.name].weight = variant.weight
         await self.scale(plan.counts)
         self.turn_on(plan.counts)
         self.plan = plan
+        self._plans = {variant.name: variant for variant in plan.variants}
 
     async def scale(self, counts: Mapping[str, int]) -> None:
         """Have so many instances of each variant; new ones take no requests before :meth:`turn_on`.
@@ -153,11 +156,6 @@ class Fleet:
         for name, count in counts.items():
             members = sorted(self._members[name], key=lambda member: member.number)
             self._variants[name].servers = [member.server for member in members[:count]]
-
-    def weigh(self, weights: Mapping[str, float]) -> None:
-        """Change the variants' shares of the requests."""
-        for name, weight in weights.items():
-            self._variants[name].weight = weight
 
     async def drain(self) -> None:
         """Wait until no request is under way, for as long as one may take."""

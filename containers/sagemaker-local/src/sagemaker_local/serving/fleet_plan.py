@@ -83,6 +83,11 @@ class FleetPlan:
         """Instances by variant."""
         return {variant.name: variant.instances for variant in self.variants}
 
+    @property
+    def serving_counts(self) -> dict[str, int]:
+        """Instances by variant, without the shadow variants."""
+        return {variant.name: variant.instances for variant in self.variants if not variant.shadow}
+
     def resized(self, changes: Mapping[str, tuple[float | None, int | None]]) -> FleetPlan:
         """The plan with other weights and instance counts by variant; None keeps what there is."""
         variants = []

@@ -106,7 +106,7 @@ class Invoker:
             status = self._store.get("endpoint", name).document["EndpointStatus"]
         except NotFound:
             raise ValidationError(f"Endpoint {name} of account {account} not found.") from None
-        if status == "SystemUpdating":
+        if status in ("SystemUpdating", "Updating", "RollingBack", "UpdateRollbackFailed"):
             raise ServiceUnavailable(
                 f"Endpoint {name} is coming back after a restart of the local SageMaker."
             )
@@ -169,7 +169,7 @@ class Invoker:
         started = time.monotonic()
         while True:
             # Again each time: an update may have switched fleets.
-            fleet = invocation.fleet = self.fleet(invocation.endpoint)
+            fleet = invocation.fleet = self._next_fleet(invocation)
             variant = self._variant(fleet, invocation)
             try:
                 server = _pick(variant, invocation)
@@ -217,6 +217,15 @@ class Invoker:
         async with server.set_up(invocation.headers) as setup_s:
             invocation.model_setup_s = setup_s
             return await _timed(server, invocation, sink, headed)
+
+    def _next_fleet(self, invocation: Invocation) -> Fleet:
+        """The fleet whose turn it is: an update may be moving the requests from one to another."""
+        only = self.fleet(invocation.endpoint)
+        traffic = self._endpoints.traffic(invocation.endpoint)
+        try:
+            return traffic.fleet(invocation.target_variant) if traffic else only
+        except KeyError:
+            return only  # which knows no such variant either, and says so
 
     def _variant(self, fleet: Fleet, invocation: Invocation) -> Variant:
         try:

@@ -1,44 +1,38 @@
 """Endpoints as they live: brought up, replaced without losing a request, taken down, back after a restart.
 
-The record in the store is the truth: ``private["fleet"]`` is what serves (or is to serve) and
-``private["pending"]`` what an update is bringing up. What the server was doing when it was killed
-follows from the status.
+The record in the store is the truth (:mod:`sagemaker_local.serving.endpoint_records`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import shutil
-from collections.abc import Callable, Coroutine, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 
-from sagemaker_local import limits
 from sagemaker_local.errors import ValidationException
 from sagemaker_local.executors.base import Executor
 from sagemaker_local.logs.log_store import LogStore
 from sagemaker_local.names import now
 from sagemaker_local.s3.object_store import ObjectStore
 from sagemaker_local.serving import endpoint_summary
+from sagemaker_local.serving.endpoint_fleets import EndpointFleets
+from sagemaker_local.serving.endpoint_records import IN_PROGRESS, EndpointRecords, failure_reason
+from sagemaker_local.serving.endpoint_update import EndpointUpdate
 from sagemaker_local.serving.fleet import Fleet, FleetError
 from sagemaker_local.serving.fleet_plan import FleetPlan
+from sagemaker_local.serving.rollout import Alarms, NoAlarms
 from sagemaker_local.serving.traffic import Traffic
 from sagemaker_local.settings import Settings
-from sagemaker_local.store import NotFound, Record, Store
+from sagemaker_local.store import Record, Store
 
 logger = logging.getLogger(__name__)
 
-KIND = "endpoint"
-SHUTDOWN_GRACE_S = 5.0
-"""Between SIGTERM and SIGKILL of model servers when this server stops."""
-
-IN_PROGRESS = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
-"""Statuses in which AWS takes no other change."""
+PLANS = ("fleet", "pending", "earlier_fleet")
 
 CapacityChange = tuple[float | None, int | None]
 """A variant's desired weight and instance count; None leaves one as it is."""
+
+Work = Callable[[str], Awaitable[None]]
 
 
 class EndpointSupervisor:
@@ -50,19 +44,24 @@ class EndpointSupervisor:
         objects: Holds the models' artefacts.
         logs: Takes the containers' output.
         executor: Runs the containers.
+        alarms: Says which alarms are in ALARM while a deployment bakes.
     """
 
     def __init__(
-        self, *, settings: Settings, store: Store, objects: ObjectStore, logs: LogStore, executor: Executor
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        objects: ObjectStore,
+        logs: LogStore,
+        executor: Executor,
+        alarms: Alarms | None = None,
     ) -> None:
         self._settings = settings
-        self._store = store
-        self._objects = objects
-        self._logs = logs
-        self._executor = executor
-        self._directory = settings.data_dir / "endpoints"
+        self._alarms = alarms or NoAlarms()
+        self._records = EndpointRecords(store)
+        self._fleets = EndpointFleets(settings=settings, objects=objects, logs=logs, executor=executor)
         self._serving: dict[str, Traffic] = {}
-        self._fleets: set[Fleet] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def traffic(self, name: str) -> Traffic | None:
@@ -70,48 +69,49 @@ class EndpointSupervisor:
         return self._serving.get(name)
 
     def fleet(self, name: str) -> Fleet | None:
-        """The fleet of the config that an endpoint has now, or None."""
+        """The fleet of the config that an endpoint has, or None when nobody takes its requests."""
         traffic = self._serving.get(name)
         return traffic.fleets[0] if traffic else None
 
     async def start(self) -> None:
         """Take up every endpoint where an earlier server left it; they come up in the background."""
-        take_up: dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
+        take_up: dict[str, Work] = {
             "Creating": self._create,
             "InService": self._resume,
             "SystemUpdating": self._resume,
             "Updating": self._resume_update,
             "RollingBack": self._resume_resize,
+            "UpdateRollbackFailed": self._resume_mixed,
             "Deleting": self._delete,
         }
-        kept = set()
-        for record in self._store.list(KIND):
-            kept |= {self._fleet_directory(record.private[key]["id"]) for key in ("fleet", "pending")
-                     if record.private.get(key)}  # fmt: skip
-            if step := take_up.get(record.document["EndpointStatus"]):
-                if step == self._resume:
-                    self._set(record.name, EndpointStatus="SystemUpdating")
-                self._begin(record.name, step)
-        leftovers = set(self._directory.iterdir()) - kept if self._directory.exists() else set()
-        for directory in leftovers:
-            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+        records = self._records.all()
+        plans = (record.private.get(key) for record in records for key in PLANS)
+        await self._fleets.keep_only(plan["id"] for plan in plans if plan)
+        for record in records:
+            if work := take_up.get(record.document["EndpointStatus"]):
+                if work == self._resume:
+                    self._records.set(record.name, EndpointStatus="SystemUpdating")
+                self._begin(record.name, work)
 
     async def close(self) -> None:
         """Stop every process; the records stay for the next start."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        await asyncio.gather(*(fleet.stop(SHUTDOWN_GRACE_S) for fleet in self._fleets))
+        await self._fleets.close()
         self._serving.clear()
-        self._fleets.clear()
 
     def create(self, name: str) -> None:
         """Bring up an endpoint whose record is ``Creating``."""
         self._begin(name, self._create)
 
     def update(self, name: str) -> None:
-        """Replace the fleet of an endpoint whose record is ``Updating``, by ``private["pending"]``."""
-        self._begin(name, self._update)
+        """Carry out the deployment of an endpoint whose record is ``Updating``, with a ``pending`` plan."""
+        self._begin(name, lambda name: self._update(name).run())
+
+    def delete(self, name: str) -> None:
+        """Take down an endpoint whose record is ``Deleting``; its record goes last."""
+        self._begin(name, self._delete)
 
     def set_capacities(self, name: str, changes: Mapping[str, CapacityChange]) -> None:
         """Change weights and instance counts of an endpoint that is ``InService``; it is ``Updating`` then.
@@ -125,8 +125,9 @@ class EndpointSupervisor:
         """
 
         def change(record: Record) -> None:
+            require_settled(record)
             if record.document["EndpointStatus"] != "InService":
-                raise ValidationException(f'Cannot update in-progress endpoint "{record.arn}".')
+                raise ValidationException(f'Endpoint "{record.arn}" is not InService.')
             plan = FleetPlan.from_json(record.private["fleet"])
             if missing := sorted(changes.keys() - plan.counts.keys()):
                 raise ValidationException(
@@ -134,20 +135,22 @@ class EndpointSupervisor:
                     f'configuration "{plan.config_name}".'
                 )
             desired = plan.resized(changes)
+            updating = {
+                variant.name: endpoint_summary.status("Updating")
+                for variant in desired.variants
+                if variant.instances != plan.counts[variant.name]
+            }
+            described = endpoint_summary.variants(desired, plan.counts, updating)
             record.private |= {"fleet": desired.to_json(), "earlier_fleet": plan.to_json()}
             record.document |= {"EndpointStatus": "Updating", "LastModifiedTime": now()}
-            record.document |= _without_none(endpoint_summary.variants(desired, plan.counts))
+            record.document |= {key: value for key, value in described.items() if value is not None}
             record.document.pop("FailureReason", None)
 
-        self._store.update(KIND, name, change)
+        self._records.change(name, change)
         self._begin(name, self._resize)
 
-    def delete(self, name: str) -> None:
-        """Take down an endpoint whose record is ``Deleting``; its record goes last."""
-        self._begin(name, self._delete)
-
-    def _begin(self, name: str, step: Callable[[str], Coroutine[Any, Any, None]]) -> None:
-        task = asyncio.create_task(self._guarded(name, step))
+    def _begin(self, name: str, work: Work) -> None:
+        task = asyncio.create_task(self._guarded(name, work))
         self._tasks[name] = task
         task.add_done_callback(lambda done: self._forget(name, done))
 
@@ -155,152 +158,105 @@ class EndpointSupervisor:
         if self._tasks.get(name) is task:
             del self._tasks[name]
 
-    async def _guarded(self, name: str, step: Callable[[str], Coroutine[Any, Any, None]]) -> None:
+    async def _guarded(self, name: str, work: Work) -> None:
         """A defect of ours ends as a Failed endpoint that says so, not as one in progress for ever."""
         try:
-            await step(name)
+            await work(name)
         except Exception as error:
-            logger.exception("endpoint %s: %s failed", name, step.__name__)
+            logger.exception("endpoint %s: a change failed", name)
             reason = f"Internal failure of the local SageMaker: {error!r}"
-            self._set(name, EndpointStatus="Failed", FailureReason=reason)
+            self._records.set(name, EndpointStatus="Failed", FailureReason=failure_reason(reason))
 
     async def _create(self, name: str) -> None:
-        plan = FleetPlan.from_json(self._store.get(KIND, name).private["fleet"])
-        try:
-            self._serving[name] = Traffic(await self._bring_up(name, plan))
-        except FleetError as error:
-            self._set(name, EndpointStatus="Failed", FailureReason=_reason(error))
+        await self._come_up(name, "fleet", FailureReason=None)
+
+    async def _resume(self, name: str) -> None:
+        """After a restart of the server: the same fleet again; its last FailureReason stays."""
+        await self._come_up(name, "fleet")
+
+    async def _resume_resize(self, name: str) -> None:
+        """After a restart while instances came or went: those desired, else those that there were."""
+        await self._come_up(name, "fleet", "earlier_fleet")
+
+    async def _resume_mixed(self, name: str) -> None:
+        """After a restart once a roll-back had failed: one config as a whole, the old one if it comes up."""
+        await self._come_up(name, "fleet", "pending", status="UpdateRollbackFailed")
+
+    async def _come_up(self, name: str, *keys: str, status: str = "InService", **fields: str | None) -> None:
+        """Serve by the first of the stored plans that comes up; with none the endpoint has failed."""
+        failed: FleetError | None = None
+        for plan in (self._records.plan(name, key) for key in keys):
+            if plan is None:
+                continue
+            try:
+                self._serving[name] = Traffic(await self._fleets.bring_up(name, plan))
+            except FleetError as error:
+                failed = failed or error
+                continue
+            if failed:
+                fields = {**fields, "FailureReason": failure_reason(failed)}
+            described = endpoint_summary.serving(plan) | {"PendingDeploymentSummary": None} | fields
+            private = {"fleet": plan.to_json(), "earlier_fleet": None}
+            self._records.set(name, private=private, EndpointStatus=status, **described)
             return
-        self._set(name, EndpointStatus="InService", **_described(plan))
+        self._records.set(
+            name,
+            EndpointStatus="Failed",
+            FailureReason=failure_reason(failed or "nothing to serve"),
+            PendingDeploymentSummary=None,
+        )
 
     async def _resize(self, name: str) -> None:
         """Weights at once, instances as they come up."""
-        record = self._store.get(KIND, name)
-        wanted, earlier = (FleetPlan.from_json(record.private[key]) for key in ("fleet", "earlier_fleet"))
+        wanted, earlier = self._records.plan(name), self._records.plan(name, "earlier_fleet")
+        assert wanted is not None
+        assert earlier is not None
         (fleet,) = self._serving[name].fleets
-        fleet.weigh({variant.name: variant.weight for variant in wanted.variants})
         reason = None
         try:
             await fleet.resize(wanted)
         except FleetError as error:
-            reason = _reason(error)
-            self._set(name, EndpointStatus="RollingBack")
-            fleet.weigh({variant.name: variant.weight for variant in earlier.variants})
+            reason = failure_reason(error)
+            self._records.set(name, EndpointStatus="RollingBack")
             await fleet.resize(earlier)
-        stored = {"fleet": fleet.plan.to_json(), "earlier_fleet": None}
-        described = {**_described(fleet.plan), "FailureReason": reason}
-        self._set(name, private=stored, EndpointStatus="InService", **described)
+        self._records.set(
+            name,
+            private={"fleet": fleet.plan.to_json(), "earlier_fleet": None},
+            EndpointStatus="InService",
+            **endpoint_summary.serving(fleet.plan) | {"FailureReason": reason},
+        )
 
-    async def _resume(self, name: str) -> None:
-        """After a restart of the server: the same fleet again; its last FailureReason stays."""
-        plan = FleetPlan.from_json(self._store.get(KIND, name).private["fleet"])
-        try:
-            self._serving[name] = Traffic(await self._bring_up(name, plan))
-        except FleetError as error:
-            self._set(name, EndpointStatus="Failed", FailureReason=_reason(error))
-            return
-        self._set(name, EndpointStatus="InService")
+    def _update(self, name: str) -> EndpointUpdate:
+        return EndpointUpdate(
+            name,
+            records=self._records,
+            fleets=self._fleets,
+            serving=self._serving,
+            alarms=self._alarms,
+            wait_scale=self._settings.deployment_wait_scale,
+        )
 
     async def _resume_update(self, name: str) -> None:
-        """After a restart of the server in an update: the old fleet serves again, then the update goes on."""
-        record = self._store.get(KIND, name)
-        if not record.private.get("pending"):
-            return await self._resume_resize(name)
-        plan = FleetPlan.from_json(record.private["fleet"])
-        with contextlib.suppress(FleetError):  # the update decides how the endpoint ends
-            self._serving[name] = Traffic(await self._bring_up(name, plan))
-        await self._update(name)
-
-    async def _resume_resize(self, name: str) -> None:
-        """After a restart while instances came or went: those desired, else those that there were."""
-        private = self._store.get(KIND, name).private
-        for key in ("fleet", "earlier_fleet"):
-            plan = FleetPlan.from_json(private[key])
-            try:
-                self._serving[name] = Traffic(await self._bring_up(name, plan))
-            except FleetError as error:
-                failed = error
-                continue
-            stored = {"fleet": plan.to_json(), "earlier_fleet": None}
-            self._set(name, private=stored, EndpointStatus="InService", **_described(plan))
-            return
-        self._set(name, EndpointStatus="Failed", FailureReason=_reason(failed))
-
-    async def _update(self, name: str) -> None:
-        """The new fleet beside the old one, then the switch, then the old one drained and stopped."""
-        record = self._store.get(KIND, name)
-        plan = FleetPlan.from_json(record.private["pending"])
-        try:
-            fleet = await self._bring_up(name, plan)
-        except FleetError as error:
-            status = "InService" if name in self._serving else "Failed"
-            self._set(name, private={"pending": None}, PendingDeploymentSummary=None,
-                      EndpointStatus=status, FailureReason=_reason(error))  # fmt: skip
-            return
-        old = self.fleet(name)
-        self._serving[name] = Traffic(fleet)
-        self._set(name, private={"fleet": record.private["pending"], "pending": None}, **_described(plan))
-        if old is not None:
-            await asyncio.sleep(record.private.get("termination_wait_s", 0))
-            await old.drain()
-            await self._take_down(old)
-        self._set(name, EndpointStatus="InService", PendingDeploymentSummary=None)
+        if self._records.plan(name, "pending"):
+            await self._update(name).resume()
+        else:
+            await self._resume_resize(name)
 
     async def _delete(self, name: str) -> None:
         traffic = self._serving.pop(name, None)
         for fleet in traffic.fleets if traffic else ():
-            await fleet.drain()
-            await self._take_down(fleet)
-        plan = self._store.get(KIND, name).private["fleet"]
-        await asyncio.to_thread(shutil.rmtree, self._fleet_directory(plan["id"]), ignore_errors=True)
-        self._store.delete(KIND, name)
-
-    async def _bring_up(self, name: str, plan: FleetPlan) -> Fleet:
-        fleet = Fleet(
-            plan,
-            endpoint_name=name,
-            directory=self._fleet_directory(plan.id),
-            settings=self._settings,
-            objects=self._objects,
-            logs=self._logs,
-            executor=self._executor,
-        )
-        try:
-            await fleet.start()
-        except FleetError:
-            await asyncio.to_thread(shutil.rmtree, fleet.directory, ignore_errors=True)
-            raise
-        self._fleets.add(fleet)
-        return fleet
-
-    async def _take_down(self, fleet: Fleet) -> None:
-        await fleet.stop()
-        self._fleets.discard(fleet)
-        await asyncio.to_thread(shutil.rmtree, fleet.directory, ignore_errors=True)
-
-    def _fleet_directory(self, fleet_id: str) -> Path:
-        return self._directory / fleet_id
-
-    def _set(self, name: str, *, private: dict[str, Any] | None = None, **fields: Any) -> None:
-        """Write fields of an endpoint; None removes one."""
-
-        def change(record: Record) -> None:
-            record.document |= {**fields, "LastModifiedTime": now()}
-            record.document = {key: value for key, value in record.document.items() if value is not None}
-            record.private |= private or {}
-
-        with contextlib.suppress(NotFound):  # deleted meanwhile
-            self._store.update(KIND, name, change)
+            await self._fleets.end(fleet)
+        for key in PLANS:
+            if plan := self._records.plan(name, key):
+                await self._fleets.remove(plan.id)
+        self._records.delete(name)
 
 
-def _reason(error: FleetError) -> str:
-    return str(error)[: limits.FAILURE_REASON_CHARACTERS]
+def require_settled(record: Record) -> None:
+    """Refuse a change while another is under way.
 
-
-def _described(plan: FleetPlan) -> dict[str, Any]:
-    """The fields of DescribeEndpoint that tell what serves."""
-    return {"FailureReason": None, **endpoint_summary.serving(plan)}
-
-
-def _without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in fields.items() if value is not None}
+    Raises:
+        ValidationException: in AWS's words, which are the same for DeleteEndpoint.
+    """
+    if record.document["EndpointStatus"] in IN_PROGRESS:
+        raise ValidationException(f'Cannot update in-progress endpoint "{record.arn}".')

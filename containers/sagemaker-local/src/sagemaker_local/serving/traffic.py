@@ -35,23 +35,31 @@ class Traffic:
         """From the next request on, give each fleet its share; a fleet that is not named gets none."""
         self._shares = [_Share(fleet, share) for fleet, share in shares.items()]
 
+    def fleet(self, variant: str | None = None) -> Fleet:
+        """The fleet that takes the next request; of those with a variant of that name, if one is wanted.
+
+        Raises:
+            KeyError: no fleet has a variant of that name.
+        """
+        able = [each for each in self._shares if variant is None or each.fleet.serves(variant)]
+        able = [each for each in able if each.share > 0] or able
+        if not able:
+            raise KeyError(variant)
+        if len(able) == 1:
+            return able[0].fleet
+        for each in able:
+            each.credit += each.share
+        chosen = max(able, key=lambda each: each.credit)
+        chosen.credit -= sum(each.share for each in able)
+        return chosen.fleet
+
     def variant(self, name: str | None = None) -> Variant:
         """The variant that takes the next request: the one of that name, or one by weight.
 
         Raises:
             KeyError: no fleet has a variant of that name.
         """
-        able = [each for each in self._shares if name is None or each.fleet.serves(name)]
-        able = [each for each in able if each.share > 0] or able
-        if not able:
-            raise KeyError(name)
-        if len(able) == 1:
-            return able[0].fleet.router.variant(name)
-        for each in able:
-            each.credit += each.share
-        chosen = max(able, key=lambda each: each.credit)
-        chosen.credit -= sum(each.share for each in able)
-        return chosen.fleet.router.variant(name)
+        return self.fleet(name).router.variant(name)
 
     def instances(self) -> list[Instance]:
         """All instances of all fleets, with the process ids of their containers."""
