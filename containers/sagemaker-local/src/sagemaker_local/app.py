@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sagemaker_local import __doc__ as about
 from sagemaker_local.api import (
+    application_autoscaling,
     cloudwatch,
     compilation_job,
     endpoint,
@@ -78,6 +79,7 @@ SAGEMAKER: Mapping[str, Handler] = {
 JSON_TARGETS = {
     "SageMaker": ("sagemaker", SAGEMAKER),
     "Logs_20140328": ("logs", logs.OPERATIONS),
+    "AnyScaleFrontendService": ("application-autoscaling", application_autoscaling.OPERATIONS),
 }
 """``X-Amz-Target`` prefix → botocore's service name and its operations."""
 
@@ -182,13 +184,17 @@ class App:
         await self.services.pipelines.start()
         await self.services.capture.start()
         await self.services.endpoints.start()
+        await self.services.asynchronous.start()
         await self.services.alarm_evaluator.start()
+        await self.services.autoscaling.start()
         try:
             yield
         finally:
             await self.services.pipelines.close()
             await self.services.tuning.close()
             await self.services.alarm_evaluator.close()
+            await self.services.autoscaling.close()
+            await self.services.asynchronous.close()
             await self.services.endpoints.close()
             await self.services.capture.close()
             await self.services.jobs.close()

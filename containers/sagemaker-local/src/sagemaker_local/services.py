@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sagemaker_local.auth.keys import KeyRing
+from sagemaker_local.autoscaling.engine import AutoScaling
 from sagemaker_local.cloudwatch.alarm_evaluator import AlarmEvaluator
 from sagemaker_local.cloudwatch.alarms import AlarmStore
 from sagemaker_local.cloudwatch.invocations import InvocationMetrics
@@ -16,6 +17,7 @@ from sagemaker_local.jobs.engine import JobEngine
 from sagemaker_local.logs.log_store import LogStore
 from sagemaker_local.moto_bridge import MotoBridge
 from sagemaker_local.s3.object_store import ObjectStore
+from sagemaker_local.serving.asynchronous import AsynchronousInference
 from sagemaker_local.serving.capture import DataCapture
 from sagemaker_local.serving.invocation import Invoker
 from sagemaker_local.serving.supervisor import EndpointSupervisor
@@ -48,7 +50,9 @@ class Services:
     moto: MotoBridge = field(init=False)
     capture: DataCapture = field(init=False)
     invoker: Invoker = field(init=False)
+    asynchronous: AsynchronousInference = field(init=False)
     alarm_evaluator: AlarmEvaluator = field(init=False)
+    autoscaling: AutoScaling = field(init=False)
 
     def __post_init__(self) -> None:
         """Wire the parts that act through the others, as clients do."""
@@ -59,6 +63,16 @@ class Services:
         self.tuning = TuningEngine(self)
         self.pipelines = PipelineEngine(self)
         self.alarm_evaluator = AlarmEvaluator(self.alarms, self.metrics)
+        self.autoscaling = AutoScaling(self)
         self.moto = MotoBridge(self.settings.account, self.settings.region)
         self.capture = DataCapture(self.settings.data_dir / "capture", self.objects)
         self.invoker = Invoker(self.settings, self.store, self.endpoints, self.invocations, self.capture)
+        self.asynchronous = AsynchronousInference(
+            self.settings,
+            self.store,
+            self.objects,
+            self.endpoints,
+            self.invoker,
+            self.metrics,
+            self.moto.publish,
+        )

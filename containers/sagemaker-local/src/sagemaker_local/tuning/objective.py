@@ -103,6 +103,5 @@ def objective_counters(summaries: Sequence[Mapping[str, Any]]) -> dict[str, int]
 
 def is_retryable(summary: Mapping[str, Any]) -> bool:
     """Whether a job failed by the service's fault; only then AWS tries again."""
-    return summary["TrainingJobStatus"] == "Failed" and summary.get("FailureReason", "").startswith(
-        "InternalServerError"
-    )
+    reason = str(summary.get("FailureReason", ""))
+    return summary["TrainingJobStatus"] == "Failed" and reason.startswith("InternalServerError")
