@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
+import os
 import tarfile
 import time
 import uuid
@@ -70,7 +70,7 @@ class Probe:
         name = unique("model")
         uri = f"s3://{BUCKET}/{name}.tar.gz"
         self.s3.put_object(Bucket=BUCKET, Key=f"{name}.tar.gz", Body=artefact(version))
-        container = {"Image": image, "ModelDataUrl": uri, "Environment": {"PROBE": name, **environment}}
+        container = {"Image": image, "ModelDataUrl": uri, "Environment": environment}
         self.sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
         return name
 
@@ -122,16 +122,13 @@ class Probe:
 
     def process(self, endpoint: str) -> int:
         """Process id on this machine of an endpoint's only container."""
-        inside = json.loads(self.ask(endpoint, "variables"))
-        # With Docker each listens on the same port of its own; then it is the model that tells them apart.
-        own = [name for name in ("SAGEMAKER_BIND_TO_PORT", "PROBE") if name in inside]
-        marker = {f"{name}={inside[name]}".encode() for name in own}
+        inside = self.ask(endpoint, "namespace").decode()
         for directory in Path("/proc").glob("[0-9]*"):
             try:
-                serves = b"/opt/program/serve" in (directory / "cmdline").read_bytes().split(b"\0")[1:2]
-                if serves and marker <= set((directory / "environ").read_bytes().split(b"\0")):
+                serves = b"/opt/program/serve" in (directory / "cmdline").read_bytes().split(b"\0")
+                if serves and os.readlink(directory / "ns" / "pid") == inside:
                     return int(directory.name)
-            except (OSError, IndexError):
+            except OSError:
                 continue
         raise AssertionError("the container has no process")
 

@@ -193,8 +193,8 @@ def test_variants_share_the_traffic_by_weight_and_instances_by_turn(probe: Probe
     shares = Counter(answer["InvokedProductionVariant"] for answer in answers)
     assert shares == {"a": 30, "b": 10}
     assert all(answer["Body"].read().decode() == answer["InvokedProductionVariant"] for answer in answers)
-    ports = {probe.ask(name, "variables", TargetVariant="a") for _ in range(10)}
-    assert len(ports) == 2
+    instances = {probe.ask(name, "namespace", TargetVariant="a") for _ in range(10)}
+    assert len(instances) == 2
     assert probe.ask(name, "version", TargetVariant="b") == b"b"
     streams = probe.logs.describe_log_streams(logGroupName=f"/aws/sagemaker/Endpoints/{name}")["logStreams"]
     assert sorted(stream["logStreamName"].partition("/")[0] for stream in streams) == ["a", "a", "b"]

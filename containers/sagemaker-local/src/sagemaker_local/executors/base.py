@@ -87,6 +87,11 @@ class RunningProgram(Protocol):
         ...
 
     @property
+    def address(self) -> tuple[str, int] | None:
+        """Where a program with a network of its own listens; None: on 127.0.0.1, on the port it was told."""
+        ...
+
+    @property
     def out_of_memory(self) -> bool:
         """Whether a process of it was killed because its memory limit was reached."""
         ...

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sagemaker_local.executors import docker_reaper
 from sagemaker_local.executors.base import LineSink, Program, RunningProgram, Source
-from sagemaker_local.executors.docker_container import Place, container_config
+from sagemaker_local.executors.docker_container import SERVING_PORT, Place, container_config
 from sagemaker_local.executors.docker_engine import (
     LABEL_DATA,
     LABEL_SERVER,
@@ -33,7 +33,7 @@ from sagemaker_local.executors.docker_engine import (
     spoken,
 )
 from sagemaker_local.executors.docker_image import DockerImages
-from sagemaker_local.executors.docker_network import ContainerNetwork
+from sagemaker_local.executors.docker_network import ContainerNetworks, Joined
 from sagemaker_local.executors.docker_program import ContainerProgram
 from sagemaker_local.executors.process import BASE_PYTHON
 from sagemaker_local.images.image import ImageFolders
@@ -67,7 +67,7 @@ class DockerExecutor:
         self._settings = settings
         self._images = DockerImages(images)
         self._labels = {LABEL_DATA: str(settings.data_dir), LABEL_SERVER: secrets.token_hex(8)}
-        self._network = ContainerNetwork(settings, self._labels)
+        self._networks = ContainerNetworks(settings, self._labels)
         self._client: aiodocker.Docker | None = None
         self._lifeline: int | None = None
         self._reaper: subprocess.Popen[bytes] | None = None
@@ -87,12 +87,12 @@ class DockerExecutor:
             self._watch_over()
             found = await self._images.inspect(docker, image, self._labels)
             await asyncio.to_thread(_open_to, program.opt_ml, found.user)
-            config = container_config(program, found, await self._place(docker, program))
-            container = await docker.containers.create(config)
+            joined = await self._networks.join(docker, program)
             try:
-                return await self._started(docker, container.id, log)
+                config = container_config(program, found, self._place(joined))
+                return await self._started(docker, config, joined, log)
             except BaseException:
-                await asyncio.shield(remove_container(docker, container.id))
+                await asyncio.shield(self._networks.leave(docker, joined))
                 raise
 
     async def close(self) -> None:
@@ -101,7 +101,7 @@ class DockerExecutor:
             with contextlib.suppress(Exception):
                 await remove_leftovers(self._client, self._settings.data_dir)
             await asyncio.gather(*(program.wait() for program in self._programs), return_exceptions=True)
-            await self._network.close()
+            await self._networks.close(self._client)
             await self._client.close()
             self._client = None
         if self._lifeline is not None:
@@ -111,34 +111,45 @@ class DockerExecutor:
             await asyncio.to_thread(self._reaper.wait)
             self._reaper = None
 
-    async def _started(self, docker: aiodocker.Docker, identity: str, log: LineSink) -> ContainerProgram:
-        container = docker.containers.container(identity)
+    async def _started(
+        self, docker: aiodocker.Docker, config: dict[str, Any], joined: Joined, log: LineSink
+    ) -> ContainerProgram:
+        container = await docker.containers.create(config)
         output = container.attach(stdout=True, stderr=True)
         try:
             await output.__aenter__()  # attached before the start, so that no line is missing
             await container.start()
-            pid = int((await container.show())["State"]["Pid"])
+            shown = await container.show()
         except BaseException:
             await output.close()
+            await asyncio.shield(remove_container(docker, container.id))
             raise
+        own = shown["NetworkSettings"]["Networks"].get(joined.network, {}).get("IPAddress")
+
+        async def ended() -> None:
+            self._programs.discard(program)
+            await self._networks.leave(docker, joined)
+
         program = ContainerProgram(
-            docker, identity, pid, output, log, lambda: self._programs.discard(program)
+            docker,
+            container.id,
+            pid=int(shown["State"]["Pid"]),
+            address=(own, SERVING_PORT) if own else None,
+            output=output,
+            log=log,
+            ended=ended,
         )
         self._programs.add(program)
         return program
 
-    async def _place(self, docker: aiodocker.Docker, program: Program) -> Place:
-        network, reached_at = "none", self._settings.url
-        if program.network:
-            network, reached_at = await self._network.ready(docker)
+    def _place(self, joined: Joined) -> Place:
         as_root = os.geteuid() == 0 or self._engine.rootless
         return Place(
             labels=self._labels,
-            network=network,
+            joined=joined,
             processors=self._engine.processors,
             user=None if as_root else f"{os.getuid()}:{os.getgid()}",
-            own_urls=self._network.own_urls,
-            reached_at=reached_at,
+            own_urls=self._networks.own_urls,
         )
 
     def _docker(self) -> aiodocker.Docker:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sagemaker_local.executors.base import ImageError, Program
 from sagemaker_local.executors.container import OPT_ML
+from sagemaker_local.executors.docker_network import Joined
 
 SERVING_PORT = 8080
 """Where AWS's contract has model servers listen. Each container has a network of its own, so all can."""
@@ -24,7 +25,7 @@ DEFAULTS = {"PYTHONUNBUFFERED": "1"}
 """Where the image says nothing else: lines must reach the log when they are printed."""
 
 ONE_STREAM = ("/bin/sh", "-c", 'exec "$@" 2>&1', "sh")
-"""Puts standard error where standard output goes. The engine reads two streams by two readers, which would mix
+"""Puts standard error where standard output goes. The engine reads two streams by two readers and would mix
 up a traceback and what was printed before it."""
 
 
@@ -54,19 +55,17 @@ class Place:
 
     Attributes:
         labels: Whose it is.
-        network: The engine's network for programs that may use one.
+        joined: Its network.
         processors: What the engine can give.
         user: ``uid:gid`` instead of the image's user, where the server is not root and has to read its files.
         own_urls: Where this server listens, as environment variables say it.
-        reached_at: Where programs in the network reach it.
     """
 
     labels: Mapping[str, str]
-    network: str
+    joined: Joined
     processors: int
     user: str | None
     own_urls: frozenset[str]
-    reached_at: str
 
 
 def container_config(program: Program, image: EngineImage, place: Place) -> dict[str, Any]:
@@ -91,8 +90,9 @@ def container_config(program: Program, image: EngineImage, place: Place) -> dict
     }
     if place.user:
         config["User"] = place.user
-    if program.port is not None:
-        config["ExposedPorts"] = {f"{SERVING_PORT}/tcp": {}}
+    if place.joined.address:
+        own = {"IPAMConfig": {"IPv4Address": place.joined.address}}
+        config["NetworkingConfig"] = {"EndpointsConfig": {place.joined.network: own}}
     return config
 
 
@@ -104,8 +104,8 @@ def _host_config(program: Program, place: Place) -> dict[str, Any]:
             _bind(str(program.opt_ml), OPT_ML, read_only=False),
             *(_bind(str(mount.host_path), mount.path, read_only=mount.read_only) for mount in program.mounts),
         ],
-        "NetworkMode": place.network if program.network else "none",
-        "ExtraHosts": [f"{name}:{address}" for name, address in program.hosts.items()],
+        "NetworkMode": place.joined.network,
+        "ExtraHosts": [f"{name}:{address}" for name, address in place.joined.hosts.items()],
         "CapDrop": DROPPED,
         "SecurityOpt": ["no-new-privileges"],
         # The output goes to CloudWatch Logs as it comes; the engine need not keep it as well.
@@ -118,10 +118,6 @@ def _host_config(program: Program, place: Place) -> dict[str, Any]:
         host["ShmSize"] = max(limits.memory_bytes // 2, LEAST_SHARED_MEMORY_BYTES)
     if limits.vcpus is not None:
         host["NanoCpus"] = int(min(limits.vcpus, place.processors) * 1_000_000_000)
-    if program.port is not None and program.network:
-        host["PortBindings"] = {
-            f"{SERVING_PORT}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(program.port)}]
-        }
     return host
 
 
@@ -143,7 +139,7 @@ def _environment(program: Program, image_environment: tuple[str, ...], place: Pl
     environment |= program.environment
     for name, value in environment.items():
         if name.startswith(ENDPOINT_VARIABLES) and value.rstrip("/") in place.own_urls:
-            environment[name] = place.reached_at
+            environment[name] = place.joined.reached_at or value
     return [f"{name}={value}" for name, value in environment.items()]
 
 

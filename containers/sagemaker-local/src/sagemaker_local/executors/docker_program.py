@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from sagemaker_local.executors.base import LineSink
@@ -29,6 +29,7 @@ class ContainerProgram:
         docker: The engine.
         identity: The container.
         pid: Its first process on the host.
+        address: Where its model server listens.
         output: Attached before it started, so that no line is missing.
         log: Takes its lines.
         ended: Called when the container is gone.
@@ -38,15 +39,18 @@ class ContainerProgram:
         self,
         docker: Docker,
         identity: str,
+        *,
         pid: int,
+        address: tuple[str, int] | None,
         output: Stream,
         log: LineSink,
-        ended: Callable[[], None] = lambda: None,
+        ended: Callable[[], Awaitable[None]],
     ) -> None:
         self._docker = docker
         self._container = docker.containers.container(identity)
         self._identity = identity
         self._pid = pid
+        self._address = address
         self._out_of_memory = False
         self._log = log
         self._on_end = ended
@@ -56,6 +60,11 @@ class ContainerProgram:
     def pid(self) -> int:
         """Process id on the host of what the container runs."""
         return self._pid
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Its own address and AWS's port, when it has a network."""
+        return self._address
 
     @property
     def out_of_memory(self) -> bool:
@@ -100,7 +109,7 @@ class ContainerProgram:
         finally:
             with contextlib.suppress(aiodocker.DockerError, aiohttp.ClientError, OSError):
                 await remove_container(self._docker, self._identity)
-            self._on_end()
+                await self._on_end()
         return code
 
     async def _pump(self, output: Stream) -> None:

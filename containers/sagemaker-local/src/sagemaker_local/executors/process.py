@@ -61,6 +61,11 @@ class SandboxProcess:
         return self._process.pid
 
     @property
+    def address(self) -> None:
+        """It listens where it was told."""
+        return None
+
+    @property
     def out_of_memory(self) -> bool:
         """Whether its memory limit killed a process of it; known once it has ended."""
         return self._out_of_memory

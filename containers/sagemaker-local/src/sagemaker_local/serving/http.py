@@ -88,13 +88,15 @@ class _Connection:
 
 
 class Client:
-    """Requests to one port on 127.0.0.1.
+    """Requests to one port.
 
     Args:
         port: Where the container listens.
+        host: Its address.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self._host = host
         self._port = port
         self._idle: list[_Connection] = []
 
@@ -158,7 +160,7 @@ class Client:
                 return connection
             connection.writer.close()
         try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=READ_BYTES)
+            reader, writer = await asyncio.open_connection(self._host, self._port, limit=READ_BYTES)
         except OSError as error:
             raise NotListening(f"the container does not listen on port {self._port}: {error}") from error
         return _Connection(reader, writer)

@@ -253,7 +253,8 @@ class ModelServer:
             _ports_taken.discard(port)
             return str(error)
         self._program = program
-        self._client = Client(port)
+        host, listens_on = program.address or ("127.0.0.1", port)
+        self._client = Client(listens_on, host)
         watching = asyncio.create_task(self._watch(self._client))
         waiting = asyncio.create_task(program.wait())
         try:
