@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 from sagemaker_local.errors import AwsError, InternalFailure, UnknownOperationException
 from sagemaker_local.s3 import xml
@@ -93,6 +93,21 @@ class MotoBridge:
             failure = f"moto has no answer to {call.service} {call.action}, only HTTP {answer.status}"
             return error_answer(call.service, InternalFailure(failure, status_code=answer.status))
         return answer
+
+    def publish(self, topic_arn: str, message: str) -> None:
+        """Publish to an SNS topic, whose subscribers are moto's.
+
+        Raises:
+            RuntimeError: there is no such topic.
+        """
+        form = {"Action": "Publish", "Version": "2010-03-31", "TopicArn": topic_arn, "Message": message}
+        headers = {
+            "content-type": "application/x-www-form-urlencoded",
+            "authorization": f"AWS4-HMAC-SHA256 Credential=local/20100331/{self._region}/sns/aws4_request",
+        }
+        answer = self(Call("sns", "Publish", "POST", "/", "", headers, urlencode(form).encode()))
+        if answer.status != 200:
+            raise RuntimeError(f"SNS takes nothing for {topic_arn}: {answer.body[:500]!r}")
 
     def _run(self, call: Call) -> Answer:
         if self._application is None:

@@ -121,6 +121,9 @@ def _check_combination(services: Services, request: dict[str, Any], variants: li
     against_serverless = [what for what, is_given in given.items() if is_given]
     if serverless and against_serverless:
         raise ValidationException(f"{UNSUPPORTED} ServerlessConfig with {', '.join(against_serverless)}.")
+    outputs = request.get("AsyncInferenceConfig", {}).get("OutputConfig", {})
+    if "AsyncInferenceConfig" in request and "S3OutputPath" not in outputs:
+        raise ValidationException("S3OutputPath is required in OutputConfig of AsyncInferenceConfig.")
     if "AsyncInferenceConfig" in request and multi_model:
         raise ValidationException(f"{UNSUPPORTED} AsyncInferenceConfig with a model of Mode MultiModel.")
 

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sagemaker_local import limits
+from sagemaker_local.api import runtime_async
 from sagemaker_local.errors import AwsError, InternalFailure, UnknownOperationException
 from sagemaker_local.services import Services
 from sagemaker_local.serving.invocation import Invocation
@@ -97,9 +98,12 @@ async def invoke_endpoint(services: Services, request: Request, name: str, reque
     return Response(bytes(answer.body), headers=headers)
 
 
-async def invoke_endpoint_async(services: Services, request: Request, name: str, request_id: str) -> Response:
+async def invoke_endpoint_async(
+    services: Services, request: Request, name: str, _request_id: str
+) -> Response:
     """InvokeEndpointAsync."""
-    raise UnknownOperationException("The local SageMaker does not implement InvokeEndpointAsync")
+    body = await _body(request, runtime_async.BODY_BYTES)
+    return await runtime_async.invoke_endpoint_async(services, request, name, body)
 
 
 async def invoke_endpoint_with_response_stream(
