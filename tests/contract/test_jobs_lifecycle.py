@@ -171,12 +171,12 @@ def test_error_codes_are_those_that_clients_know(local):
     )
     assert code(sagemaker.stop_processing_job, ProcessingJobName="nobody")[0] == "ValidationException"
     assert code(sagemaker.describe_compilation_job, CompilationJobName="nobody")[0] == "ResourceNotFound"
-    cluster = {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 5}
+    cluster = {"InstanceType": "ml.m5.large", "InstanceCount": 200, "VolumeSizeInGB": 5}
     many = code(
         sagemaker.create_training_job, **{**again, "TrainingJobName": "two", "ResourceConfig": cluster}
     )
     assert many[0] == "ValidationException"
-    assert "was asked for 2 of ml.m5.large" in many[1]
+    assert "was asked for 200 of ml.m5.large" in many[1]
     no_model = code(
         sagemaker.create_transform_job,
         TransformJobName="t",

@@ -31,4 +31,10 @@ JSON_BODY_BYTES = 16 * MIB
 FAILURE_REASON_CHARACTERS = 1024
 """A job's FailureReason is cut here."""
 
+JOB_INSTANCES = 20
+"""Instances of one job."""
+
+KEEP_ALIVE_MOST_S = 3600
+"""Longest that a warm pool is kept."""
+
 LIST_PAGE_DEFAULT = 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sagemaker_local import limits
 from sagemaker_local.api.listing import list_page
 from sagemaker_local.errors import AwsError, ResourceInUse, ValidationException
 from sagemaker_local.jobs.kinds import JobKind
@@ -78,6 +79,7 @@ def list_jobs(
     request: dict[str, Any],
     fields: tuple[str, ...],
     more: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda document: {},
+    keep: Callable[[Mapping[str, Any]], bool] = lambda document: True,
 ) -> dict[str, Any]:
     """One page of a kind's jobs.
 
@@ -87,6 +89,7 @@ def list_jobs(
         request: The List request.
         fields: Fields of the Describe answer that a summary repeats when they are set.
         more: Further fields of a summary.
+        keep: Which jobs the request's own filters leave, by their Describe answer.
     """
     common = (
         kind.name_field, kind.arn_field, kind.status_field, kind.end_field,
@@ -98,7 +101,7 @@ def list_jobs(
         return {name: document[name] for name in (*common, *fields) if name in document} | more(document)
 
     return list_page(
-        services.store.list(kind.kind),
+        [record for record in services.store.list(kind.kind) if keep(record.document)],
         request,
         name_field=kind.name_field,
         status_field=kind.status_field,
@@ -133,16 +136,16 @@ def delete_job(services: Services, kind: JobKind, name: str, not_found: NotFound
     return {}
 
 
-def require_one_instance(count: int, instance_type: str, usage: str) -> None:
-    """Refuse clusters; not as a lack of quota, which clients wait for to pass.
+def check_instance_count(count: int, instance_type: str, usage: str) -> None:
+    """Refuse clusters of none, and those that are too large; not as a lack of quota, which clients wait for.
 
     Raises:
-        ValidationException: more than one instance is asked for.
+        ValidationException: too few or too many instances are asked for.
     """
-    if count > 1:
+    if not 1 <= count <= limits.JOB_INSTANCES:
         raise ValidationException(
-            f"The local SageMaker runs a job on one instance and was asked for {count} of {instance_type} "
-            f"for {usage} usage: ask for one."
+            f"The local SageMaker runs a job on 1 to {limits.JOB_INSTANCES} instances and was asked for "
+            f"{count} of {instance_type} for {usage} usage."
         )
 
 

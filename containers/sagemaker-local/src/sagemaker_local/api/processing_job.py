@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from sagemaker_local.api.job import (
+    check_instance_count,
     create_job,
     delete_job,
     get_job,
     list_jobs,
     refuse,
-    require_one_instance,
     stop_job,
     without,
 )
@@ -33,10 +33,16 @@ def not_found(name: str) -> ValidationException:
 async def create(services: Services, request: dict[str, Any]) -> dict[str, Any]:
     """CreateProcessingJob."""
     cluster = request["ProcessingResources"]["ClusterConfig"]
-    require_one_instance(
-        cluster.get("InstanceCount", 1), cluster.get("InstanceType", "instance"), "processing job"
+    count = cluster.get("InstanceCount", 1)
+    check_instance_count(count, cluster.get("InstanceType", "instance"), "processing job")
+    isolated = request.get("NetworkConfig", {}).get("EnableNetworkIsolation")
+    refuse(
+        {
+            "InstancePreferences of a processing job": cluster.get("InstancePreferences"),
+            f"EnableNetworkIsolation with {count} instances (sandboxes without a network cannot reach one "
+            "another)": count > 1 and isolated,
+        }
     )
-    refuse({"InstancePreferences of a processing job": cluster.get("InstancePreferences")})
     document = copy.deepcopy(without(request))
     document.setdefault("StoppingCondition", {"MaxRuntimeInSeconds": MAX_RUNTIME_DEFAULT_S})
     for source in document.get("ProcessingInputs", []):
@@ -66,7 +72,6 @@ def _check_output(output: Mapping[str, Any]) -> None:
     given = output.get("S3Output")
     if given is None:
         raise ValidationException(f"Processing output '{name}' must have an S3Output")
-    refuse({f"S3UploadMode Continuous (output '{name}')": given["S3UploadMode"] == "Continuous"})
     _check_path(name, given.get("LocalPath"))
 
 

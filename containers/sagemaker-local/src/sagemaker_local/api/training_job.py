@@ -6,30 +6,15 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from sagemaker_local.api.job import (
-    create_job,
-    delete_job,
-    get_job,
-    list_jobs,
-    refuse,
-    require_one_instance,
-    stop_job,
-    without,
-)
+from sagemaker_local.api.job import create_job, delete_job, get_job, list_jobs, stop_job, without
+from sagemaker_local.api.training_request import check
 from sagemaker_local.errors import ValidationException
-from sagemaker_local.executors.container import OPT_ML
 from sagemaker_local.jobs.kinds import TRAINING
-from sagemaker_local.jobs.training import CHECKPOINTS
 from sagemaker_local.protocol import Handler
 from sagemaker_local.services import Services
+from sagemaker_local.store import Record
 
 MAX_RUNTIME_DEFAULT_S = 86400
-
-UNSUPPORTED = (
-    "DebugHookConfig", "DebugRuleConfigurations", "ProfilerRuleConfigurations", "TensorBoardOutputConfig",
-    "ServerlessJobConfig", "MlflowConfig", "ModelPackageConfig",
-)  # fmt: skip
-"""Members of the request that ask for something which no part of this server does."""
 
 
 def not_found(name: str) -> ValidationException:
@@ -39,7 +24,7 @@ def not_found(name: str) -> ValidationException:
 
 async def create(services: Services, request: dict[str, Any]) -> dict[str, Any]:
     """CreateTrainingJob."""
-    _check(request)
+    check(request)
     document = copy.deepcopy(without(request))
     document.setdefault("HyperParameters", {})
     document.setdefault("StoppingCondition", {}).setdefault("MaxRuntimeInSeconds", MAX_RUNTIME_DEFAULT_S)
@@ -52,6 +37,9 @@ async def create(services: Services, request: dict[str, Any]) -> dict[str, Any]:
     ):
         document.setdefault(switch, False)
     document["AlgorithmSpecification"].setdefault("EnableSageMakerMetricsTimeSeries", False)
+    if "ProfilerConfig" in document:
+        disabled = document["ProfilerConfig"].get("DisableProfiler", False)
+        document["ProfilingStatus"] = "Disabled" if disabled else "Enabled"
     for channel in document.get("InputDataConfig", []):
         channel["DataSource"]["S3DataSource"].setdefault("S3DataDistributionType", "FullyReplicated")
         channel.setdefault("CompressionType", "None")
@@ -64,50 +52,6 @@ async def create(services: Services, request: dict[str, Any]) -> dict[str, Any]:
     return create_job(services, TRAINING, request, document)
 
 
-def _check(request: Mapping[str, Any]) -> None:
-    refuse({f"{name} of a training job": request.get(name) for name in UNSUPPORTED})
-    algorithm = request.get("AlgorithmSpecification")
-    if algorithm is None:
-        raise ValidationException("AlgorithmSpecification is required for a training job")
-    if ("TrainingImage" in algorithm) == ("AlgorithmName" in algorithm):
-        raise ValidationException("Exactly one of TrainingImage and AlgorithmName must be given")
-    resources = request.get("ResourceConfig")
-    if resources is None:
-        raise ValidationException("ResourceConfig is required for a training job")
-    require_one_instance(
-        resources.get("InstanceCount", 1), resources.get("InstanceType", "instance"), "training job"
-    )
-    checkpoints = request.get("CheckpointConfig", {}).get("LocalPath", CHECKPOINTS)
-    refuse(
-        {
-            "AlgorithmName (algorithms of the Marketplace)": "AlgorithmName" in algorithm,
-            "TrainingInputMode Pipe": algorithm["TrainingInputMode"] == "Pipe",
-            "InstanceGroups": resources.get("InstanceGroups"),
-            f"checkpoints in {checkpoints} (only below {OPT_ML}/)": not checkpoints.startswith(f"{OPT_ML}/"),
-            "InstancePreferences": resources.get("InstancePreferences"),
-        }
-    )
-    names = [channel["ChannelName"] for channel in request.get("InputDataConfig", [])]
-    if len(set(names)) < len(names):
-        raise ValidationException(f"Channel names must be unique, not {', '.join(names)}")
-    for channel in request.get("InputDataConfig", []):
-        _check_channel(channel)
-
-
-def _check_channel(channel: Mapping[str, Any]) -> None:
-    name = channel["ChannelName"]
-    source = channel["DataSource"].get("S3DataSource")
-    refuse(
-        {
-            f"file systems and data sets as input (channel '{name}')": source is None,
-            f"InputMode Pipe (channel '{name}')": channel.get("InputMode") == "Pipe",
-            f"RecordWrapperType RecordIO (channel '{name}')": channel.get("RecordWrapperType") == "RecordIO",
-            f"S3DataType {source and source['S3DataType']} (channel '{name}')": source
-            and source["S3DataType"] not in ("S3Prefix", "ManifestFile"),
-        }
-    )
-
-
 async def describe(services: Services, request: dict[str, Any]) -> dict[str, Any]:
     """DescribeTrainingJob."""
     return get_job(services, TRAINING, request["TrainingJobName"], not_found).document
@@ -115,7 +59,55 @@ async def describe(services: Services, request: dict[str, Any]) -> dict[str, Any
 
 async def list_(services: Services, request: dict[str, Any]) -> dict[str, Any]:
     """ListTrainingJobs."""
-    return list_jobs(services, TRAINING, request, ("SecondaryStatus",))
+    wanted = request.get("WarmPoolStatusEquals")
+    return list_jobs(
+        services,
+        TRAINING,
+        request,
+        ("SecondaryStatus", "WarmPoolStatus"),
+        keep=lambda document: not wanted or document.get("WarmPoolStatus", {}).get("Status") == wanted,
+    )
+
+
+async def update(services: Services, request: dict[str, Any]) -> dict[str, Any]:
+    """UpdateTrainingJob: how long the warm pool is kept, and what profiles.
+
+    Source: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateTrainingJob.html
+    """
+    name = request["TrainingJobName"]
+    document = get_job(services, TRAINING, name, not_found).document
+    alive = document["TrainingJobStatus"] in TRAINING.statuses.alive
+    if request.get("ProfilerRuleConfigurations") or request.get("RemoteDebugConfig", {}).get(
+        "EnableRemoteDebug"
+    ):
+        raise ValidationException(
+            "The local SageMaker does not support ProfilerRuleConfigurations and RemoteDebugConfig of a "
+            "training job"
+        )
+    if "ProfilerConfig" in request and not alive:
+        raise ValidationException(
+            f"The profiler of training job '{name}' cannot be changed: the job is in status "
+            f"{document['TrainingJobStatus']}"
+        )
+    pool = document.get("WarmPoolStatus", {}).get("Status")
+    if "ResourceConfig" in request and pool not in ("InUse", "Available"):
+        raise ValidationException(
+            f"KeepAlivePeriodInSeconds of training job '{name}' cannot be changed: its warm pool is "
+            f"{pool or 'not there'}"
+        )
+
+    def change(record: Record) -> None:
+        if "ResourceConfig" in request:
+            record.document["ResourceConfig"] |= request["ResourceConfig"]
+        if "ProfilerConfig" in request:
+            record.document.setdefault("ProfilerConfig", {}).update(request["ProfilerConfig"])
+            disabled = record.document["ProfilerConfig"].get("DisableProfiler", False)
+            record.document["ProfilingStatus"] = "Disabled" if disabled else "Enabled"
+
+    services.store.update(TRAINING.kind, name, change)
+    if "ResourceConfig" in request:
+        services.jobs.warm_pools.update(name)
+    return {"TrainingJobArn": document["TrainingJobArn"]}
 
 
 async def stop(services: Services, request: dict[str, Any]) -> dict[str, Any]:
@@ -124,14 +116,25 @@ async def stop(services: Services, request: dict[str, Any]) -> dict[str, Any]:
 
 
 async def delete(services: Services, request: dict[str, Any]) -> dict[str, Any]:
-    """DeleteTrainingJob."""
-    return delete_job(services, TRAINING, request["TrainingJobName"], not_found)
+    """DeleteTrainingJob; instances of it that are kept warm must be given back first, as on AWS.
+
+    Source: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteTrainingJob.html
+    """
+    name = request["TrainingJobName"]
+    status = get_job(services, TRAINING, name, not_found).document.get("WarmPoolStatus", {}).get("Status")
+    if status == "Available":
+        raise ValidationException(
+            f"The training job '{name}' has a warm pool in status {status}: end it with UpdateTrainingJob "
+            "and KeepAlivePeriodInSeconds 0, or wait, before you delete the job"
+        )
+    return delete_job(services, TRAINING, name, not_found)
 
 
 OPERATIONS: Mapping[str, Handler] = {
     "CreateTrainingJob": create,
     "DescribeTrainingJob": describe,
     "ListTrainingJobs": list_,
+    "UpdateTrainingJob": update,
     "StopTrainingJob": stop,
     "DeleteTrainingJob": delete,
 }

@@ -140,7 +140,7 @@ async def test_an_unknown_image_names_those_that_there_are(jobs, make_image):
     image(make_image, "", name="digits")
     await jobs.train("t1", "123456789012.dkr.ecr.us-east-1.amazonaws.com/digit:1")
     reason = (await jobs.ended("training_job", "t1"))["FailureReason"]
-    assert reason.startswith("ClientError: Cannot pull image")
+    assert reason.startswith("ClientError: Cannot pull algorithm container")
     assert "There are: digits" in reason
 
 
@@ -203,7 +203,11 @@ async def test_checkpoints_of_a_failed_job_are_kept_for_the_next(jobs, make_imag
     ("change", "text"),
     [
         ({"CheckpointConfig": {"S3Uri": "s3://bucket/c", "LocalPath": "/data"}}, "checkpoints in /data"),
-        ({"DebugHookConfig": {"S3OutputPath": "s3://bucket/d"}}, "DebugHookConfig of a training job"),
+        (
+            {"DebugHookConfig": {"S3OutputPath": "s3://bucket/d", "LocalPath": "/opt/ml/../x"}},
+            "DebugHookConfig's files in /opt/ml/../x",
+        ),
+        ({"ProfilerRuleConfigurations": [{}]}, "ProfilerRuleConfigurations of a training job"),
         (
             {"AlgorithmSpecification": {"TrainingImage": "i", "TrainingInputMode": "Pipe"}},
             "TrainingInputMode Pipe",
