@@ -95,13 +95,6 @@ def test_what_the_endpoint_is_not_is_a_validation_error(
     assert refused.value.response["Error"]["Code"] == "ValidationError"
 
 
-def test_operations_that_are_not_served_are_refused_by_name(probe: Probe, endpoint: str) -> None:
-    with pytest.raises(ClientError, match="does not implement InvokeEndpointAsync"):
-        probe.runtime.invoke_endpoint_async(EndpointName=endpoint, InputLocation="s3://bucket/key")
-    with pytest.raises(ClientError, match="does not implement InvokeEndpointWithResponseStream"):
-        probe.runtime.invoke_endpoint_with_response_stream(EndpointName=endpoint, Body=b"")
-
-
 def test_a_plain_request_without_a_signature_is_served(probe: Probe, endpoint: str) -> None:
     request = urllib.request.Request(  # noqa: S310 - our own server
         f"{probe.server.url}/endpoints/{endpoint}/invocations",

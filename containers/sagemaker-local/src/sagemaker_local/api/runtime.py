@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sagemaker_local import limits
-from sagemaker_local.api import runtime_async
+from sagemaker_local.api import runtime_async, runtime_stream
 from sagemaker_local.errors import AwsError, InternalFailure, UnknownOperationException
 from sagemaker_local.services import Services
 from sagemaker_local.serving.invocation import Invocation
@@ -110,7 +110,10 @@ async def invoke_endpoint_with_response_stream(
     services: Services, request: Request, name: str, request_id: str
 ) -> Response:
     """InvokeEndpointWithResponseStream."""
-    raise UnknownOperationException("The local SageMaker does not implement InvokeEndpointWithResponseStream")
+    invocation = await _invocation(services, request, name, request_id, "InvokeEndpointWithResponseStream")
+    if (accept := request.headers.get("x-amzn-sagemaker-accept")) is not None:
+        invocation.headers = {**invocation.headers, "accept": accept}
+    return await runtime_stream.stream(services.invoker, invocation)
 
 
 Operation = Callable[[Services, Request, str, str], Awaitable[Response]]

@@ -7,6 +7,7 @@ asynchronous. Each is counted once.
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from sagemaker_local.serving.model_server import ModelServer
 from sagemaker_local.serving.multi_model import TARGET_MODEL, LoadFailed, MultiModelServer
 from sagemaker_local.serving.router import Variant
 from sagemaker_local.serving.serverless import ServerlessServer
+from sagemaker_local.serving.shadow import Shadowed
 from sagemaker_local.serving.supervisor import EndpointSupervisor
 from sagemaker_local.settings import Settings
 from sagemaker_local.store import NotFound, Store
@@ -147,7 +149,11 @@ class Invoker:
                     overhead_s=took_s - (invocation.model_latency_s or 0.0),
                     model_setup_s=invocation.model_setup_s,
                 )
-        if invocation.fleet is not None and (config := invocation.fleet.plan.data_capture):
+                if invocation.fleet is not None and invocation.fleet.shadow is not None:
+                    observe = functools.partial(self._shadowed, invocation, invocation.fleet)
+                    invocation.fleet.shadow.mirror(invocation.headers, invocation.body, observe)
+        # A stream is not captured: it is gone by now.
+        if sink is None and invocation.fleet is not None and (config := invocation.fleet.plan.data_capture):
             await self._capture.capture(
                 config,
                 invocation.endpoint,
@@ -158,6 +164,26 @@ class Invoker:
                 bytes(answer.body),
             )
         return answer
+
+    async def _shadowed(self, invocation: Invocation, fleet: Fleet, shadowed: Shadowed) -> None:
+        """Count and capture what a shadow variant made of a copy."""
+        self._metrics.record(
+            invocation.endpoint,
+            shadowed.variant,
+            status=shadowed.status,
+            model_latency_s=shadowed.latency_s,
+            overhead_s=0.0,
+        )
+        if shadowed.answer is not None and (config := fleet.plan.data_capture):
+            await self._capture.capture(
+                config,
+                invocation.endpoint,
+                shadowed.variant,
+                invocation.headers,
+                invocation.body,
+                shadowed.answer.headers,
+                bytes(shadowed.answer.body),
+            )
 
     async def _take(
         self,
