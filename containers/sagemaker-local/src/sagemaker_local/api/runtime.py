@@ -21,8 +21,8 @@ from sagemaker_local import limits
 from sagemaker_local.api import runtime_async, runtime_stream
 from sagemaker_local.errors import AwsError, InternalFailure, UnknownOperationException
 from sagemaker_local.services import Services
-from sagemaker_local.serving.invocation import Invocation
 from sagemaker_local.serving.invocation_errors import ModelError, ValidationError
+from sagemaker_local.serving.invocation_request import Invocation
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,9 @@ from starlette.responses import Response, StreamingResponse
 from sagemaker_local import event_stream, limits
 from sagemaker_local.errors import AwsError
 from sagemaker_local.serving.http import Answer
-from sagemaker_local.serving.invocation import Invocation, Invoker
+from sagemaker_local.serving.invocation import Invoker
 from sagemaker_local.serving.invocation_errors import LostRequest, ModelError
+from sagemaker_local.serving.invocation_request import Invocation
 
 STREAM_TIMEOUT_S = 480.0
 """AWS ends a stream after eight minutes."""

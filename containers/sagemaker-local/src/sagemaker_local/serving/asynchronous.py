@@ -23,7 +23,7 @@ from sagemaker_local.serving.artefact import Artefact, ArtefactError
 from sagemaker_local.serving.asynchronous_notification import notification
 from sagemaker_local.serving.asynchronous_queue import AsynchronousQueue, Entry
 from sagemaker_local.serving.fleet import Fleet
-from sagemaker_local.serving.invocation import Invocation, Invoker
+from sagemaker_local.serving.invocation import Invoker
 from sagemaker_local.serving.invocation_errors import (
     LostRequest,
     ModelError,
@@ -31,6 +31,7 @@ from sagemaker_local.serving.invocation_errors import (
     ServiceUnavailable,
     Throttled,
 )
+from sagemaker_local.serving.invocation_request import Invocation
 from sagemaker_local.serving.supervisor import EndpointSupervisor
 from sagemaker_local.settings import Settings
 from sagemaker_local.store import NotFound, Store

@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
-from sagemaker_local import limits
 from sagemaker_local.cloudwatch.invocations import InvocationMetrics
 from sagemaker_local.errors import AwsError
 from sagemaker_local.serving.capture import DataCapture
@@ -24,10 +22,9 @@ from sagemaker_local.serving.invocation_errors import (
     ServiceUnavailable,
     ValidationError,
 )
-from sagemaker_local.serving.model_server import ModelServer
-from sagemaker_local.serving.multi_model import TARGET_MODEL, LoadFailed, MultiModelServer
+from sagemaker_local.serving.invocation_request import Invocation, ask, choose
+from sagemaker_local.serving.multi_model import LoadFailed
 from sagemaker_local.serving.router import Variant
-from sagemaker_local.serving.serverless import ServerlessServer
 from sagemaker_local.serving.shadow import Shadowed
 from sagemaker_local.serving.supervisor import EndpointSupervisor
 from sagemaker_local.settings import Settings
@@ -36,37 +33,6 @@ from sagemaker_local.store import NotFound, Store
 RESTART_WAIT_S = 5.0
 """A request waits so long for a container that is being started again."""
 ORIGINAL_MESSAGE_BYTES = 64 * 1024
-NOT_MULTI_MODEL = "Endpoint {} is not a multi-model endpoint and does not support target model header."
-
-
-@dataclass(slots=True)
-class Invocation:
-    """What a caller asks, and what became of it.
-
-    Attributes:
-        endpoint: Name of the endpoint.
-        headers: What the container gets, by lower-case name.
-        body: The payload.
-        request_id: Names the request in errors.
-        target_variant: The variant that must take it, or None.
-        timeout_s: For the container's answer.
-        started: When it came in, by :func:`time.perf_counter`.
-        fleet: What took it; known once it is over.
-        variant: The variant that took it; likewise.
-        model_latency_s: How long the container took; None when it did not reach one.
-    """
-
-    endpoint: str
-    headers: Mapping[str, str]
-    body: bytes
-    request_id: str
-    target_variant: str | None = None
-    timeout_s: float = limits.INVOKE_TIMEOUT_S
-    started: float = field(default_factory=time.perf_counter)
-    fleet: Fleet | None = None
-    variant: str = ""
-    model_latency_s: float | None = None
-    model_setup_s: float | None = None
 
 
 class Invoker:
@@ -198,14 +164,13 @@ class Invoker:
             fleet = invocation.fleet = self._next_fleet(invocation)
             variant = self._variant(fleet, invocation)
             try:
-                server = _pick(variant, invocation)
-                _fits(server, invocation)
+                server = choose(variant, invocation)
                 invocation.variant = variant.name
                 if not server.ready and not await server.wait_ready(RESTART_WAIT_S):
                     raise ServiceUnavailable(
                         f"Endpoint {invocation.endpoint}: no container of variant {variant.name} is healthy."
                     )
-                answer = await self._ask(server, invocation, sink, headed)
+                answer = await ask(server, invocation, sink, headed)
             except LoadFailed as error:
                 answer = error.answer
             except NotListening as error:
@@ -229,20 +194,6 @@ class Invoker:
                 text = bytes(answer.body[:ORIGINAL_MESSAGE_BYTES]).decode("utf-8", "replace")
                 raise self.model_error(invocation.endpoint, answer.status, text)
             return answer
-
-    async def _ask(
-        self,
-        server: ModelServer,
-        invocation: Invocation,
-        sink: Callable[[bytes], None] | None,
-        headed: Callable[[Answer], None] | None,
-    ) -> Answer:
-        if not isinstance(server, MultiModelServer | ServerlessServer):
-            return await _timed(server, invocation, sink, headed)
-        # Loading a model or starting a container is not the model's latency.
-        async with server.set_up(invocation.headers) as setup_s:
-            invocation.model_setup_s = setup_s
-            return await _timed(server, invocation, sink, headed)
 
     def _next_fleet(self, invocation: Invocation) -> Fleet:
         """The fleet whose turn it is: an update may be moving the requests from one to another."""
@@ -276,44 +227,3 @@ class Invoker:
                 "LogStreamArn": f"arn:aws:logs:{settings.region}:{settings.account}:log-group:{group}",
             },
         )
-
-
-async def _timed(
-    server: ModelServer,
-    invocation: Invocation,
-    sink: Callable[[bytes], None] | None,
-    headed: Callable[[Answer], None] | None,
-) -> Answer:
-    asked = time.perf_counter()
-    try:
-        return await server.invoke(
-            invocation.headers, invocation.body, timeout_s=invocation.timeout_s, sink=sink, headed=headed
-        )
-    except NotListening:
-        asked = 0.0
-        server.suspect()
-        raise
-    finally:
-        invocation.model_latency_s = time.perf_counter() - asked if asked else None
-
-
-def _pick(variant: Variant, invocation: Invocation) -> ModelServer:
-    """An instance that has the model already, else the least busy one."""
-    target = invocation.headers.get(TARGET_MODEL)
-    if target is not None:
-        holding = [
-            server
-            for server in variant.servers
-            if isinstance(server, MultiModelServer) and server.ready and server.holds(target)
-        ]
-        if holding:
-            return min(holding, key=lambda server: server.outstanding)
-    return variant.pick()
-
-
-def _fits(server: ModelServer, invocation: Invocation) -> None:
-    multi_model = isinstance(server, MultiModelServer)
-    if TARGET_MODEL in invocation.headers and not multi_model:
-        raise ValidationError(NOT_MULTI_MODEL.format(invocation.endpoint))
-    if multi_model and TARGET_MODEL not in invocation.headers:
-        raise ValidationError(f"Request {invocation.request_id} is missing a target model header.")
