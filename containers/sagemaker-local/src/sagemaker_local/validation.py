@@ -23,6 +23,10 @@ from sagemaker_local.errors import SerializationException, ValidationException
 # control characters, so they are not enforced.
 UNENFORCED_PATTERN_PART = "\\uD800"
 
+INTEGER_BOUNDS = {"integer": 2**31, "long": 2**63}
+LARGEST_NUMBER = 1.8e308
+"""JSON has larger ones, which Python reads as infinite."""
+
 PATTERN_TIMEOUT_S = 1.0
 """Some patterns of the model take exponential time on values made for it."""
 
@@ -99,18 +103,27 @@ def _check_scalar(shape: Shape, value: Any, path: str) -> Iterator[str]:
                 isinstance(value, int) or (isinstance(value, float) and value % 1 == 0)
             ):
                 raise _wrong_type(value, "an integer", path)
+            if abs(value) >= INTEGER_BOUNDS[shape.type_name]:
+                raise SerializationException(f"'{path}' is too large for its type: {str(value)[:40]}")
             yield from _check_bounds(shape, value, value, path, "value")
         case "float" | "double":
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise _wrong_type(value, "a number", path)
+            _require_finite(value, path)
             yield from _check_bounds(shape, value, value, path, "value")
         case "boolean":
             _require_type(value, bool, path)
         case "timestamp":
             if isinstance(value, bool) or not isinstance(value, int | float | str):
                 raise _wrong_type(value, "a timestamp", path)
+            _require_finite(value, path)
         case "blob":
             _require_type(value, str, path)
+
+
+def _require_finite(value: float | str, path: str) -> None:
+    if not isinstance(value, str) and not abs(value) < LARGEST_NUMBER:
+        raise SerializationException(f"'{path}' is too large for its type: {str(value)[:40]}")
 
 
 def _check_bounds(shape: Shape, size: float, value: Any, path: str, what: str) -> Iterator[str]:

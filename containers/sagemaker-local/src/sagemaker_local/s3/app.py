@@ -275,6 +275,14 @@ async def _leave_body(request: S3Request, response: Response) -> None:
             return
 
 
+def _raw(value: str) -> bytes:
+    """A header's value as it once came: bytes that are no Latin-1 were UTF-8."""
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        return value.encode("utf-8")
+
+
 async def _send(method: str, response: Response, request_id: str, send: Send) -> None:
     headers = {
         "x-amz-request-id": request_id,
@@ -288,7 +296,7 @@ async def _send(method: str, response: Response, request_id: str, send: Send) ->
         {
             "type": "http.response.start",
             "status": response.status,
-            "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
+            "headers": [(name.encode("latin-1"), _raw(value)) for name, value in headers.items()],
         }
     )
     if method == "HEAD" or response.reader is None:

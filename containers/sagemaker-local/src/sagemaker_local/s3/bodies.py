@@ -27,6 +27,7 @@ from sagemaker_local.s3.errors import (
     NotImplementedHere,
     S3Error,
 )
+from sagemaker_local.s3.numbers import whole_number
 from sagemaker_local.s3.records import Blob
 from sagemaker_local.s3.request import S3Request
 from sagemaker_local.s3.threads import in_thread
@@ -230,6 +231,7 @@ def _md5_hex(value: str) -> str:
 def _size(header: str | None) -> int | None:
     if header is None:
         return None
-    if not header.isascii() or not header.isdigit():
+    size = whole_number(header)
+    if size is None:
         raise InvalidArgument("The length of the body must be a number.", "Content-Length", header)
-    return int(header)
+    return size

@@ -12,6 +12,7 @@ from sagemaker_local.s3.bodies import read_xml_body
 from sagemaker_local.s3.errors import InvalidArgument, MalformedXML
 from sagemaker_local.s3.headers import refuse_unsupported
 from sagemaker_local.s3.listing import Page
+from sagemaker_local.s3.numbers import whole_number
 from sagemaker_local.s3.object_store import DEFAULT_REGION
 from sagemaker_local.s3.records import ObjectInfo
 from sagemaker_local.s3.request import Response, S3Request
@@ -203,9 +204,10 @@ def _whole_number(request: S3Request, name: str, default: int) -> int:
     text = request.query.get(name)
     if text is None or text == "":
         return default
-    if not text.isascii() or not text.isdigit() or int(text) > 2**31 - 1:
+    number = whole_number(text)
+    if number is None or number > 2**31 - 1:
         raise InvalidArgument(f"Argument {name} must be an integer between 0 and 2147483647", name, text)
-    return int(text)
+    return number
 
 
 def _to_token(last: str) -> str:

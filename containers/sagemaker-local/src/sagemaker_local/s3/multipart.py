@@ -23,6 +23,7 @@ from sagemaker_local.s3.errors import (
     InvalidRequest,
 )
 from sagemaker_local.s3.names import check_key
+from sagemaker_local.s3.numbers import whole_number
 from sagemaker_local.s3.records import (
     Blob,
     ObjectAttributes,
@@ -224,13 +225,14 @@ def check_part_number(text: str) -> int:
     Raises:
         InvalidArgument: not a number from 1 to 10,000.
     """
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= PART_NUMBER_MAXIMUM:
+    number = whole_number(text)
+    if number is None or not 1 <= number <= PART_NUMBER_MAXIMUM:
         raise InvalidArgument(
             f"Part number must be an integer between 1 and {PART_NUMBER_MAXIMUM}, inclusive",
             "partNumber",
             text,
         )
-    return int(text)
+    return number
 
 
 def _checksum_type(algorithm: str | None, asked: str | None) -> str:

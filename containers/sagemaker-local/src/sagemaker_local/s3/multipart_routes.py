@@ -12,6 +12,7 @@ from sagemaker_local.s3.errors import InvalidArgument, InvalidRequest, Malformed
 from sagemaker_local.s3.headers import attributes_from, checksum_headers, write_headers
 from sagemaker_local.s3.listing import common_prefix
 from sagemaker_local.s3.multipart import PART_NUMBER_MAXIMUM, check_part_number
+from sagemaker_local.s3.numbers import whole_number
 from sagemaker_local.s3.records import Blob, PartInfo
 from sagemaker_local.s3.request import Response, S3Request
 from sagemaker_local.s3.threads import in_thread
@@ -207,13 +208,15 @@ def _claimed_size(request: S3Request) -> int | None:
     header = request.headers.get("x-amz-mp-object-size")
     if header is None:
         return None
-    if not header.isascii() or not header.isdigit():
+    size = whole_number(header)
+    if size is None:
         raise InvalidRequest("The x-amz-mp-object-size header must be a number of bytes.")
-    return int(header)
+    return size
 
 
 def _number(request: S3Request, name: str, default: int) -> int:
     text = request.query.get(name) or str(default)
-    if not text.isascii() or not text.isdigit() or int(text) > 2**31 - 1:
+    number = whole_number(text)
+    if number is None or number > 2**31 - 1:
         raise InvalidArgument(f"Argument {name} must be an integer between 0 and 2147483647", name, text)
-    return int(text)
+    return number

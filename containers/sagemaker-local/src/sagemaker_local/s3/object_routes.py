@@ -84,7 +84,7 @@ def _describe(request: S3Request, info: ObjectInfo) -> Response:
     start, length = _span(request, info)
     headers = object_headers(info)
     headers |= {
-        header: request.query[parameter]
+        header: _printable(parameter, request.query[parameter])
         for parameter, header in RESPONSE_OVERRIDES.items()
         if parameter in request.query
     }
@@ -100,6 +100,17 @@ def _describe(request: S3Request, info: ObjectInfo) -> Response:
     if "partNumber" in request.query and "-" in info.etag:
         headers["x-amz-mp-parts-count"] = str(len(info.segments))
     return Response(status, headers)
+
+
+def _printable(parameter: str, value: str) -> str:
+    """A header's value from the query, where line breaks would begin further headers.
+
+    Raises:
+        InvalidArgument: it has control characters.
+    """
+    if any(character < " " or character == "\x7f" for character in value):
+        raise InvalidArgument("A header cannot have control characters", parameter, value)
+    return value
 
 
 def _span(request: S3Request, info: ObjectInfo) -> tuple[int, int]:

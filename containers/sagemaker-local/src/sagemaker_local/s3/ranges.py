@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from sagemaker_local.s3.errors import InvalidRange
+from sagemaker_local.s3.numbers import MAXIMUM_DIGITS
 
-RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)")
 
 
 def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
@@ -18,7 +19,7 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
     match = RANGE.fullmatch(header.strip()) if header else None
     if header is None or match is None or match.groups() == ("", ""):
         return None
-    first, last = match.groups()
+    first, last = (text.lstrip("0")[:MAXIMUM_DIGITS] or text[:1] for text in match.groups())
     if not first:
         length = min(int(last), size)
         start = size - length
