@@ -13,7 +13,7 @@ from sagemaker_local.protocol import Handler
 from sagemaker_local.services import Services
 from sagemaker_local.store import NotFound, Record
 
-UNSERVED = ("ShadowProductionVariants", "ExplainerConfig")
+UNSERVED = ("ExplainerConfig",)
 UNSERVED_OF_VARIANT = (
     "InstancePools",
     "ManagedInstanceScaling",
@@ -28,16 +28,20 @@ async def create_endpoint_config(services: Services, request: dict[str, Any]) ->
     name = request["EndpointConfigName"]
     refuse(request, UNSERVED, "an endpoint config")
     variants = [_variant(services, variant) for variant in request["ProductionVariants"]]
-    names = [variant["VariantName"] for variant in variants]
+    shadows = [_variant(services, variant) for variant in request.get("ShadowProductionVariants", [])]
+    names = [variant["VariantName"] for variant in (*variants, *shadows)]
     if len(set(names)) != len(names):
         raise ValidationException(f"Duplicate variant names in ProductionVariants: {', '.join(names)}.")
     if not any(variant["InitialVariantWeight"] for variant in variants):
         raise ValidationException("At least one InitialVariantWeight of ProductionVariants must be above 0.")
     _check_combination(services, request, variants)
+    if shadows:
+        _check_shadows(request, variants, shadows)
     kept = {key: value for key, value in request.items() if key != "Tags"}
     record = Record("endpoint_config", name, arn(services.settings, "endpoint_config", name), {})
     record.document = only_set(
         {**kept, "EndpointConfigArn": record.arn, "ProductionVariants": variants, "CreationTime": now()}
+        | ({"ShadowProductionVariants": shadows} if shadows else {})
     )
     insert(services, record, request)
     return {"EndpointConfigArn": record.arn}
@@ -126,6 +130,26 @@ def _check_combination(services: Services, request: dict[str, Any], variants: li
         raise ValidationException("S3OutputPath is required in OutputConfig of AsyncInferenceConfig.")
     if "AsyncInferenceConfig" in request and multi_model:
         raise ValidationException(f"{UNSUPPORTED} AsyncInferenceConfig with a model of Mode MultiModel.")
+
+
+def _check_shadows(
+    request: dict[str, Any], variants: list[dict[str, Any]], shadows: list[dict[str, Any]]
+) -> None:
+    """Refuse what AWS's shadow tests do not go with.
+
+    Source: https://docs.aws.amazon.com/sagemaker/latest/dg/shadow-tests-best-practices.html
+    """
+    if len(variants) != 1 or len(shadows) != 1:
+        raise ValidationException(
+            "With ShadowProductionVariants there can be only one variant in ProductionVariants and one in "
+            f"ShadowProductionVariants; there are {len(variants)} and {len(shadows)}."
+        )
+    given = {
+        "AsyncInferenceConfig": "AsyncInferenceConfig" in request,
+        "ServerlessConfig": any("ServerlessConfig" in variant for variant in (*variants, *shadows)),
+    }
+    if against := [what for what, is_given in given.items() if is_given]:
+        raise ValidationException(f"{UNSUPPORTED} ShadowProductionVariants with {', '.join(against)}.")
 
 
 OPERATIONS: Mapping[str, Handler] = {

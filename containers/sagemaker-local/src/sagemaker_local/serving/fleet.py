@@ -21,6 +21,7 @@ from sagemaker_local.serving.container_log import ContainerLog
 from sagemaker_local.serving.fleet_plan import FleetPlan, VariantPlan
 from sagemaker_local.serving.model_server import ModelServer, PingError, ServeError
 from sagemaker_local.serving.router import Router, Variant
+from sagemaker_local.serving.shadow import Shadow
 from sagemaker_local.serving.variant_server import variant_server
 from sagemaker_local.settings import Settings
 
@@ -83,6 +84,8 @@ class Fleet:
         }
         serving = [self._variants[name] for name, each in self._plans.items() if not each.shadow]
         self.router = Router(serving)
+        shadows = [self._variants[name] for name, each in self._plans.items() if each.shadow]
+        self.shadow = Shadow(serving[0], shadows[0]) if shadows else None
 
     @property
     def servers(self) -> list[ModelServer]:
@@ -165,6 +168,8 @@ class Fleet:
         """Stop all instances; their output is in the log store when this returns."""
         members = [member for each in self._members.values() for member in each]
         self._take_out(members)
+        if self.shadow is not None:
+            await self.shadow.stop()
         await asyncio.gather(*(_stop(member, grace_s) for member in members))
 
     def _member(self, variant: VariantPlan, number: int) -> _Member:
