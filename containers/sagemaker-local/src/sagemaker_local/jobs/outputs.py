@@ -34,7 +34,10 @@ async def upload_archive(run: JobRun, directories: Sequence[Path], destination: 
     Raises:
         JobFailed: the bucket is not there.
     """
-    await asyncio.to_thread(_upload_archive, run, directories, destination)
+    said: list[str] = []
+    await asyncio.to_thread(_upload_archive, run, directories, destination, said.append)
+    for line in said:
+        run.leader.log.write(line)  # a log is the event loop's
 
 
 async def upload_file(run: JobRun, path: Path, destination: Location) -> None:
@@ -104,9 +107,11 @@ def _upload_tree(run: JobRun, directories: Sequence[Path], destination: Location
     return count
 
 
-def _upload_archive(run: JobRun, directories: Sequence[Path], destination: Location) -> None:
+def _upload_archive(
+    run: JobRun, directories: Sequence[Path], destination: Location, log: Callable[[str], None]
+) -> None:
     archive = run.directory / Path(destination.key).name
-    pack(directories, archive, run.leader.log.write)
+    pack(directories, archive, log)
     _put(run, archive, destination)
     archive.unlink()
 
