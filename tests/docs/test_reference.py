@@ -39,13 +39,13 @@ from sagemaker_local.api import (
     endpoint_config,
     identity,
     model_package,
-    runtime,
     training_request,
 )
 from sagemaker_local.executors.choice import EXECUTORS
 from sagemaker_local.images import dockerfile
 from sagemaker_local.neo import COMPILERS
 from sagemaker_local.neo.compilers.request import TARGET_DEVICES
+from sagemaker_local.protocol import service_model
 from sagemaker_local.s3 import app as s3_app
 
 ROOT = Path(__file__).parents[2]
@@ -340,10 +340,10 @@ S3_OPERATIONS = {
 
 SERVED = {
     "SageMaker": set(app.JSON_TARGETS["SageMaker"][1]),
-    "SageMaker runtime": {"InvokeEndpoint"},
+    "SageMaker runtime": set(service_model("sagemaker-runtime").operation_names),
     "CloudWatch Logs": set(app.JSON_TARGETS["Logs_20140328"][1]),
     "S3": S3_OPERATIONS,
-    "STS, IAM and ECR": {operation for _, operation in identity.OPERATIONS},
+    "STS, IAM, ECR, SNS, SQS and EventBridge": {operation for _, operation in identity.OPERATIONS},
 }
 
 
@@ -355,7 +355,7 @@ def test_served_operations(service: str) -> None:
 
 def test_every_service_that_is_routed_has_a_section() -> None:
     assert {service for service, _ in app.JSON_TARGETS.values()} == {"sagemaker", "logs"}
-    assert set(identity.SIGNING_NAMES) == {"iam", "sts", "ecr"}
+    assert set(identity.SIGNING_NAMES) == {"iam", "sts", "ecr", "sns", "sqs", "events"}
 
 
 @pytest.mark.parametrize(
@@ -365,7 +365,6 @@ def test_every_service_that_is_routed_has_a_section() -> None:
         *endpoint_config.UNSERVED,
         *endpoint_config.UNSERVED_OF_VARIANT,
         *model_package.UNSERVED,
-        *runtime.UNSERVED_OPERATIONS.values(),
     ],
 )
 def test_what_is_refused(refused: str) -> None:
