@@ -31,6 +31,11 @@ class Traffic:
         """Everything that takes requests, by share or by name."""
         return [each.fleet for each in self._shares]
 
+    @property
+    def shares(self) -> list[tuple[Fleet, float]]:
+        """The fleets with the part of the requests that each takes, for whoever watches."""
+        return [(each.fleet, each.share) for each in self._shares]
+
     def split(self, shares: Mapping[Fleet, float]) -> None:
         """From the next request on, give each fleet its share; a fleet that is not named gets none."""
         self._shares = [_Share(fleet, share) for fleet, share in shares.items()]
