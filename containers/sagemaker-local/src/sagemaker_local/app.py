@@ -58,6 +58,7 @@ from sagemaker_local.s3.object_store import ObjectStore
 from sagemaker_local.services import Services
 from sagemaker_local.serving.supervisor import EndpointSupervisor
 from sagemaker_local.settings import Settings
+from sagemaker_local.status import app as status_app
 from sagemaker_local.store import Store
 
 SAGEMAKER: Mapping[str, Handler] = {
@@ -146,6 +147,8 @@ class App:
             Route(lambda request: request.url.path == "/_local/health", self._health),
             Route(lambda request: request.url.path == faults_api.PATH,
                   faults_api.create_app(self.services.faults)),
+            Route(lambda request: request.url.path.startswith(status_app.PREFIX),
+                  status_app.create_app(self.services)),
             Route(lambda request: cloudwatch_protocol.wanted(request, signing_name(request)),
                   cloudwatch_protocol.create_app(self.services, cloudwatch.OPERATIONS)),
             Route(lambda request: target(request) in self.json, self._json),
