@@ -49,13 +49,13 @@ def period_s(document: dict[str, Any]) -> int:
 
 
 def time_scale(alarm: Alarm) -> float:
-    """How much faster than on AWS the alarm's time goes; 1 but for alarms of a scaling policy."""
+    """What the alarm's periods are multiplied by; 1 but for alarms of a scaling policy."""
     return float(alarm.private.get("time_scale", 1))
 
 
 def real_period_s(alarm: Alarm) -> int:
     """The period in seconds of this machine's clock."""
-    return max(1, round(period_s(alarm.document) / time_scale(alarm)))
+    return max(1, round(period_s(alarm.document) * time_scale(alarm)))
 
 
 def step_s(alarm: Alarm) -> int:

@@ -92,7 +92,8 @@ def reason(document: Mapping[str, Any], state: str, measurement: Measurement) ->
     minimum = needed if alarming else periods - needed + 1
     change = "OK -> ALARM" if alarming else "ALARM -> OK"
     return (
-        f"Threshold Crossed: {len(listed)} out of the last {periods} datapoints [{shown}] {_was(len(listed))} "
+        f"Threshold Crossed: {len(listed)} out of the last {periods} datapoints [{shown}] "
+        f"{_was(len(listed))} "
         f"{'' if alarming else 'not '}{COMPARISON_TEXTS[document['ComparisonOperator']]} the threshold "
         f"({float(threshold)}) (minimum {_counted(minimum)} for {change} transition)."
     )
