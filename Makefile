@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/build/uv:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: help setup sandbox demo check lint format types imports test unit contract faults e2e lock wheel clean
+.PHONY: help setup packages demo check lint format types imports test unit contract faults e2e lock wheel clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -42,16 +42,16 @@ imports: setup
 unit: setup
 	$(PYTEST) -q $(WORKERS) tests/unit tests/dags
 
-contract: setup sandbox  ## clients that nobody here wrote, against the local SageMaker
+contract: setup packages  ## clients that nobody here wrote, against the local SageMaker
 	$(PYTEST) -q tests/contract
 
-faults e2e: setup sandbox  ## failure paths; the whole chain by a real scheduler
+faults e2e: setup packages  ## failure paths; the whole chain by a real scheduler
 	$(PYTEST) -q tests/$@
 
-sandbox:  # the tests of the bubblewrap executor need it; make demo does not
-	@scripts/sandbox
+packages:  # of Debian: a sandbox and a browser for tests; make demo needs neither
+	@scripts/packages bubblewrap:bwrap chromium
 
-test: lint types imports sandbox  ## every test
+test: lint types imports packages  ## every test
 	$(PYTEST) -q $(WORKERS) tests/unit tests/dags tests/docs tests/contract
 	$(PYTEST) -q tests/e2e tests/faults
 
