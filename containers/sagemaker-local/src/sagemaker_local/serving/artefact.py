@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
+from sagemaker_local.archives import unpack
 from sagemaker_local.errors import AwsError
 from sagemaker_local.s3.object_store import ObjectStore
 
@@ -114,12 +115,7 @@ class Artefact:
             archive = Path(spool) / "model.tar.gz"
             objects.download(bucket, key, archive)
             try:
-                with tarfile.open(archive) as tar:
-                    # "data" refuses members, links and devices that leave the directory (PEP 706).
-                    if hasattr(tarfile, "data_filter"):
-                        tar.extractall(directory, filter="data")
-                    else:  # Python 3.11.2, as Debian 12 has it
-                        tar.extractall(directory, members=_plain_members(tar))  # noqa: S202 (checked)
+                unpack(archive, directory)
             except (tarfile.TarError, EOFError, OSError) as error:
                 raise ArtefactError(
                     'Failed to extract model data archive for container "container_1" '
@@ -127,13 +123,3 @@ class Artefact:
                     "Please ensure that the object located at the URL is a valid tar.gz archive. "
                     f"({type(error).__name__}: {str(error).splitlines()[0]})"
                 ) from error
-
-
-def _plain_members(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
-    """Every member, if all are files and folders below the archive's root, as PEP 706's filter would take."""
-    members = tar.getmembers()
-    for member in members:
-        path = PurePosixPath(member.name)
-        if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
-            raise tarfile.TarError(f"{member.name!r} is no file or folder below the archive's root")
-    return members
