@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sagemaker_local.errors import AwsError
+from sagemaker_local.logs.log_store import NoSuchGroup, NoSuchStream
 from sagemaker_local.services import Services
 from sagemaker_local.status.snapshot import snapshot
 
@@ -35,8 +35,8 @@ def create_app(services: Services) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             response = await _answer(services, Request(scope, receive))
-        except AwsError as error:
-            response = JSONResponse({"message": error.message}, 404)
+        except (NoSuchGroup, NoSuchStream) as error:
+            response = JSONResponse({"message": f"There is no log {error}"}, 404)
         response.headers.update(HEADERS)
         await response(scope, receive, send)
 
