@@ -85,6 +85,7 @@ class JsonProtocol:
             raise self._unknown(operation)
         parsed = await self._parse(request)
         validate(self.model.operation_model(operation).input_shape, parsed)
+        parsed = without_nulls(parsed)
         try:
             return await handler(self.services, parsed)
         finally:
@@ -127,6 +128,15 @@ def parse_json(body: bytes) -> object:
     except (ValueError, RecursionError) as error:
         raise SerializationException(f"The body is not JSON: {error}") from error
     return parsed
+
+
+def without_nulls(value: Any) -> Any:
+    """The request as its handler sees it: a member that is null is a member that was left out."""
+    if isinstance(value, dict):
+        return {name: without_nulls(member) for name, member in value.items() if member is not None}
+    if isinstance(value, list):
+        return [without_nulls(member) for member in value]
+    return value
 
 
 def _no_constant(name: str) -> object:

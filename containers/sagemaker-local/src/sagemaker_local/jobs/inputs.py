@@ -6,6 +6,7 @@ Source: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSour
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import json
 import random
@@ -103,6 +104,10 @@ def _place(objects: ObjectStore, source: S3Input, origin: Location, target: Path
             "Data download failed:Failed to download data. Please check your s3 objects and ensure "
             f"that there is no object that is both a folder as well as a file ({origin})."
         ) from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+            raise
+        raise client_error(f"Data download failed:the key of {origin} is no file name ({error})") from error
 
 
 def _sources(objects: ObjectStore, location: Location, data_type: str) -> Iterator[tuple[Location, str]]:
