@@ -109,7 +109,13 @@ def create_services(settings: Settings) -> Services:
     keys = KeyRing(*settings.keys, settings.program_key)
     executor = choose_executor(settings)
     jobs = JobEngine(
-        settings=settings, store=store, objects=objects, logs=log_store, executor=executor, faults=faults
+        settings=settings,
+        store=store,
+        objects=objects,
+        logs=log_store,
+        executor=executor,
+        faults=faults,
+        metrics=metrics,
     )
     endpoints = EndpointSupervisor(
         settings=settings, store=store, objects=objects, logs=log_store, executor=executor, alarms=alarms
@@ -190,6 +196,7 @@ class App:
         await self.services.asynchronous.start()
         await self.services.alarm_evaluator.start()
         await self.services.autoscaling.start()
+        await self.services.instance_metrics.start()
         try:
             yield
         finally:
@@ -197,6 +204,7 @@ class App:
             await self.services.tuning.close()
             await self.services.alarm_evaluator.close()
             await self.services.autoscaling.close()
+            await self.services.instance_metrics.close()
             await self.services.asynchronous.close()
             await self.services.endpoints.close()
             await self.services.capture.close()

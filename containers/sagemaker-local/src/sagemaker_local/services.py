@@ -9,6 +9,7 @@ from sagemaker_local.auth.keys import KeyRing
 from sagemaker_local.autoscaling.engine import AutoScaling
 from sagemaker_local.cloudwatch.alarm_evaluator import AlarmEvaluator
 from sagemaker_local.cloudwatch.alarms import AlarmStore
+from sagemaker_local.cloudwatch.instance_metrics import InstanceMetrics
 from sagemaker_local.cloudwatch.invocations import InvocationMetrics
 from sagemaker_local.cloudwatch.metric_store import MetricStore
 from sagemaker_local.executors.base import Executor
@@ -53,6 +54,7 @@ class Services:
     asynchronous: AsynchronousInference = field(init=False)
     alarm_evaluator: AlarmEvaluator = field(init=False)
     autoscaling: AutoScaling = field(init=False)
+    instance_metrics: InstanceMetrics = field(init=False)
 
     def __post_init__(self) -> None:
         """Wire the parts that act through the others, as clients do."""
@@ -64,6 +66,7 @@ class Services:
         self.pipelines = PipelineEngine(self)
         self.alarm_evaluator = AlarmEvaluator(self.alarms, self.metrics)
         self.autoscaling = AutoScaling(self)
+        self.instance_metrics = InstanceMetrics(self)
         self.moto = MotoBridge(self.settings.account, self.settings.region)
         self.capture = DataCapture(self.settings.data_dir / "capture", self.objects)
         self.invoker = Invoker(self.settings, self.store, self.endpoints, self.invocations, self.capture)

@@ -32,8 +32,8 @@ class Settings:
         fault_plan: Fault rules to start with, as ``/_local/faults`` takes them; None for none.
         deployment_wait_scale: What the waits of an endpoint's deployment are multiplied by; less than 1 to
             see one through in less time than its DeploymentConfig says.
-        scaling_time_scale: What the periods of target tracking's alarms and the cool-downs of all policies are
-            multiplied by; less than 1 to see instances come and go without waiting a quarter of an hour.
+        scaling_time_scale: What the periods of target tracking's alarms and the cool-downs of all policies
+            are multiplied by; less than 1 to see instances come and go without waiting a quarter of an hour.
         stop_grace_s: Seconds between SIGTERM and SIGKILL of a stopped job.
     """
 

@@ -180,7 +180,8 @@ async def delete_scheduled_action(services: Services, request: dict[str, Any]) -
     except NotFound:
         raise ObjectNotFoundException(
             f"No scheduled action found for service namespace: {NAMESPACE}, "
-            f"resource ID: {variant.resource_id}, scalable dimension: {DIMENSION}, scheduled action name: {name}"
+            f"resource ID: {variant.resource_id}, scalable dimension: {DIMENSION}, "
+            f"scheduled action name: {name}"
         ) from None
     return {}
 

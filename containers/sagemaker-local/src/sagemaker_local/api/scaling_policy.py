@@ -191,7 +191,8 @@ async def delete_scaling_policy(services: Services, request: dict[str, Any]) -> 
     except NotFound:
         raise ObjectNotFoundException(
             f"No scaling policy found for service namespace: {NAMESPACE}, "
-            f"resource ID: {variant.resource_id}, scalable dimension: {DIMENSION}, policy name: {request['PolicyName']}"
+            f"resource ID: {variant.resource_id}, scalable dimension: {DIMENSION}, "
+            f"policy name: {request['PolicyName']}"
         ) from None
     await asyncio.to_thread(remove, services, policy)
     return {}

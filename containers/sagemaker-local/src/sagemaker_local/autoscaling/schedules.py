@@ -95,7 +95,7 @@ def due(action: Mapping[str, Any], anchor_s: float, since_s: float, now_s: float
     if match := RATE.fullmatch(schedule):
         every_s = int(match[1]) * UNIT_S[match[2]]
         start_s = action.get("StartTime", anchor_s)
-        return (until_s - start_s) // every_s > (since_s - start_s) // every_s and until_s > start_s
+        return bool((until_s - start_s) // every_s > (since_s - start_s) // every_s and until_s > start_s)
     fields = cron(schedule[5:-1])
     minute_s = (int(since_s) // 60 + 1) * 60
     while minute_s <= until_s:

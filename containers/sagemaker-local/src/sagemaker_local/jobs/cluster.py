@@ -59,7 +59,9 @@ async def run(run: JobRun, programs: Sequence[tuple[Host, Program]]) -> Ended:
     running: list[tuple[Host, RunningProgram]] = []
     try:
         for host, program in programs:
-            running.append((host, await run.executor.start(_on(run, host, program), run.log_of(host))))
+            started = await run.executor.start(_on(run, host, program), run.log_of(host))
+            running.append((host, started))
+            host.pid = started.pid
         run.arm_fault()
         ended = await run.unless_stopped(_first_failure(running))
         run.killed = ended.code > SIGNALLED

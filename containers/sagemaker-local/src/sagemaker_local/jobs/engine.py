@@ -7,6 +7,7 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
+from sagemaker_local.cloudwatch.metric_store import MetricStore
 from sagemaker_local.executors.base import Executor
 from sagemaker_local.executors.process import remove_tree
 from sagemaker_local.faults.plan import FaultPlan
@@ -46,6 +47,7 @@ class JobEngine:
         logs: Their output.
         executor: Runs their programs.
         faults: What is to go wrong on request.
+        metrics: Takes what jobs publish of themselves.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class JobEngine:
         logs: LogStore,
         executor: Executor,
         faults: FaultPlan | None = None,
+        metrics: MetricStore | None = None,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -64,6 +67,7 @@ class JobEngine:
         self.logs = logs
         self.executor = executor
         self.faults = faults or FaultPlan()
+        self.metrics = metrics
         self.warm_pools = WarmPools(store, settings.data_dir / "warm-pools")
         self._numbers = itertools.count()
         self._places = asyncio.Semaphore(settings.max_running_jobs)
@@ -100,6 +104,7 @@ class JobEngine:
             executor=self.executor,
             warm_pools=self.warm_pools,
             faults=self.faults,
+            metrics=self.metrics,
             kind=KINDS[kind],
             name=name,
             number=next(self._numbers),
@@ -109,6 +114,15 @@ class JobEngine:
         task = asyncio.create_task(self._live(run), name=f"{kind} {name}")
         self._tasks[key] = task
         task.add_done_callback(lambda _: (self._tasks.pop(key, None), self._runs.pop(key, None)))
+
+    def instances(self) -> list[tuple[str, str, str, int]]:
+        """What runs: log group, ``<job>/<host>``, instance type and process id of each host of each job."""
+        return [
+            (run.kind.log_group, f"{run.name}/{host.name}", host.group.instance_type, host.pid)
+            for run in self._runs.values()
+            for host in run.hosts
+            if host.pid is not None
+        ]
 
     def stop(self, kind: str, name: str) -> None:
         """Have a job stop; its record says so at once, and how it ended later."""

@@ -41,6 +41,7 @@ class Host:
         directory: Below it everything of the host lies.
         log: Its log stream.
         last_lines: The end of its output.
+        pid: The first process of its program, once that runs.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Host:
     directory: Path
     log: ContainerLog
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
+    pid: int | None = None
 
     @property
     def opt_ml(self) -> Path:

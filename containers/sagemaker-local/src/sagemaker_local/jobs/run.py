@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sagemaker_local.cloudwatch.metric_store import MetricStore
 from sagemaker_local.executors.base import Executor, ImageError, Program, Source
 from sagemaker_local.executors.process import remove_tree
 from sagemaker_local.faults.plan import FaultPlan, JobFault
@@ -59,6 +60,7 @@ class JobRun:
         warm_pools: WarmPools,
         number: int = 0,
         faults: FaultPlan | None = None,
+        metrics: MetricStore | None = None,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -66,6 +68,7 @@ class JobRun:
         self.logs = logs
         self.executor = executor
         self.faults = faults or FaultPlan()
+        self.metrics = metrics
         self.kind = kind
         self.name = name
         self.warm_pools = warm_pools

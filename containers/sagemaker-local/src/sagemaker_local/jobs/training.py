@@ -12,7 +12,7 @@ from sagemaker_local.jobs import channels, environment, opt_ml
 from sagemaker_local.jobs.host import Host
 from sagemaker_local.jobs.inputs import S3Input, place
 from sagemaker_local.jobs.locations import Location
-from sagemaker_local.jobs.metrics import MetricReader
+from sagemaker_local.jobs.metrics import NAMESPACE, MetricReader, Publish
 from sagemaker_local.jobs.outcome import InternalFailure, JobFailed, JobStopped, StopCause, internal_error
 from sagemaker_local.jobs.outputs import upload_archive, upload_tree
 from sagemaker_local.jobs.run import JobRun
@@ -40,7 +40,8 @@ async def run_training_job(run: JobRun) -> None:
     """
     document = run.document
     retries = document.get("RetryStrategy", {}).get("MaximumRetryAttempts", 0)
-    metrics = MetricReader(document["AlgorithmSpecification"].get("MetricDefinitions", []))
+    definitions = document["AlgorithmSpecification"].get("MetricDefinitions", [])
+    metrics = MetricReader(definitions, _publisher(run))
     run.line_watchers.append(metrics.read)
     while True:
         try:
@@ -60,6 +61,14 @@ async def run_training_job(run: JobRun) -> None:
             return
         run.resume()
         await run.take_hosts()
+
+
+def _publisher(run: JobRun) -> Publish | None:
+    """Brings a job's metrics to CloudWatch."""
+    if (store := run.metrics) is None:
+        return None
+    place = {"TrainingJobName": run.name}
+    return lambda name, value, at: store.put(NAMESPACE, name, place, value, at_s=at)
 
 
 async def _attempt(run: JobRun, document: dict[str, Any], metrics: MetricReader) -> None:

@@ -68,6 +68,10 @@ class EndpointSupervisor:
         """Who takes an endpoint's requests now, or None when nobody does; during an update several fleets."""
         return self._serving.get(name)
 
+    def serving(self) -> list[tuple[str, Traffic]]:
+        """All endpoints that take requests now."""
+        return list(self._serving.items())
+
     def fleet(self, name: str) -> Fleet | None:
         """The fleet of the config that an endpoint has, or None when nobody takes its requests."""
         traffic = self._serving.get(name)
