@@ -12,11 +12,12 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sagemaker_local import __doc__ as about
+from sagemaker_local import wire
 from sagemaker_local.api import (
     application_autoscaling,
     cloudwatch,
@@ -29,10 +30,12 @@ from sagemaker_local.api import (
     model,
     model_package,
     model_package_group,
+    notebook_instance,
     pipeline,
     pipeline_execution,
     processing_job,
     runtime,
+    sagemaker_metrics,
     tag,
     training_job,
     transform_job,
@@ -74,6 +77,7 @@ SAGEMAKER: Mapping[str, Handler] = {
     **endpoint.OPERATIONS,
     **model_package_group.OPERATIONS,
     **model_package.OPERATIONS,
+    **notebook_instance.OPERATIONS,
     **tag.OPERATIONS,
 }
 
@@ -157,6 +161,7 @@ class App:
                   status_app.create_app(self.services)),
             Route(lambda request: cloudwatch_protocol.wanted(request, signing_name(request)),
                   cloudwatch_protocol.create_app(self.services, cloudwatch.OPERATIONS)),
+            Route(sagemaker_metrics.wanted, sagemaker_metrics.create_app(self.services)),
             Route(lambda request: target(request) in self.json, self._json),
             Route(lambda request: target(request) in identity.TARGETS, long_tail),
             Route(lambda request: "x-amz-target" in request.headers, self._unknown_target),
@@ -178,7 +183,8 @@ class App:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        await self.entry(scope, receive, send)
+        with contextlib.suppress(ClientDisconnect, wire.Disconnected):  # nobody is left to be answered
+            await self.entry(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -196,10 +202,12 @@ class App:
         await self.services.asynchronous.start()
         await self.services.alarm_evaluator.start()
         await self.services.autoscaling.start()
+        await self.services.notebooks.start()
         await self.services.instance_metrics.start()
         try:
             yield
         finally:
+            await self.services.notebooks.close()
             await self.services.pipelines.close()
             await self.services.tuning.close()
             await self.services.alarm_evaluator.close()
@@ -212,6 +220,7 @@ class App:
             await self.services.executor.close()
             self.services.metrics.close()
             self.services.alarms.close()
+            self.services.trial_metrics.close()
             self.services.store.close()
             self.services.logs.close()
             self.services.objects.close()

@@ -56,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         app,
         http=Connection,
         ws="none",
+        proxy_headers=False,
         lifespan="on",
         log_level="warning",
         access_log=False,

@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sagemaker_local import limits
+from sagemaker_local import limits, wire
 from sagemaker_local.errors import SerializationException
-from sagemaker_local.moto_bridge import Answer, Call, MotoBridge, error_answer, query_answer
+from sagemaker_local.moto_bridge import Answer, Call, MotoBridge, query_answer
 from sagemaker_local.s3 import xml
 from sagemaker_local.services import Services
 
@@ -121,16 +121,17 @@ def create_app(services: Services) -> ASGIApp:
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        call, parameters = await _parse(request)
-        if len(call.body) > limits.JSON_BODY_BYTES:
-            size = f"{len(call.body)} bytes; at most {limits.JSON_BODY_BYTES} are read"
-            answer = error_answer(call.service, SerializationException(f"The request is {size}"))
+        try:
+            call, parameters = await _parse(request)
+        except wire.BodyTooLarge as error:
+            refused = SerializationException(f"The request has {error}; no more are read")
+            await wire.error_response(wire.identify(scope), refused, scope["path"])(scope, receive, send)
+            return
+        operation = OPERATIONS.get((call.service, call.action))
+        if operation is None:
+            answer = await asyncio.to_thread(moto, call)
         else:
-            operation = OPERATIONS.get((call.service, call.action))
-            if operation is None:
-                answer = await asyncio.to_thread(moto, call)
-            else:
-                answer = await asyncio.to_thread(operation, moto, call, parameters, services.settings.account)
+            answer = await asyncio.to_thread(operation, moto, call, parameters, services.settings.account)
         if call.service == "sts" and answer.status == 200:
             services.keys.learn(answer.body)
         headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
@@ -143,7 +144,7 @@ def create_app(services: Services) -> ASGIApp:
 
 async def _parse(request: Request) -> tuple[Call, Parameters]:
     """The service and operation, by the target header or by the query protocol's form."""
-    body = await request.body()
+    body = await wire.read_body(request.receive, limits.JSON_BODY_BYTES)
     headers = {name.lower(): value for name, value in request.headers.items()}
     parameters: dict[str, str] = dict(request.query_params)
     if "x-amz-target" in headers:
