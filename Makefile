@@ -12,10 +12,10 @@ export PATH := $(CURDIR)/build/uv:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: help setup packages demo check lint format types imports test unit contract faults e2e lock wheel clean
+.PHONY: compose-env test-docker help setup packages demo check lint format types imports test unit contract faults e2e lock wheel clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup:  ## make .venv (a fraction of a second when nothing changed)
 	@scripts/bootstrap
@@ -54,6 +54,12 @@ packages:  # of Debian: a sandbox and a browser for tests; make demo needs neith
 test: lint types imports packages  ## every test
 	$(PYTEST) -q $(WORKERS) tests/unit tests/dags tests/docs tests/contract
 	$(PYTEST) -q tests/e2e tests/faults
+
+test-docker: setup  ## the same by Docker's engine, and the stack of docker-compose.yaml (as root it installs one)
+	@scripts/test_docker
+
+compose-env:  ## write the secrets of docker-compose.yaml to .env
+	@scripts/compose_env
 
 lock: setup  ## compile requirements*.in
 	scripts/lock
