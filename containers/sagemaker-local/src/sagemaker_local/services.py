@@ -12,11 +12,13 @@ from sagemaker_local.cloudwatch.alarms import AlarmStore
 from sagemaker_local.cloudwatch.instance_metrics import InstanceMetrics
 from sagemaker_local.cloudwatch.invocations import InvocationMetrics
 from sagemaker_local.cloudwatch.metric_store import MetricStore
+from sagemaker_local.cloudwatch.trial_metrics import TrialMetricStore
 from sagemaker_local.executors.base import Executor
 from sagemaker_local.faults.plan import FaultPlan
 from sagemaker_local.jobs.engine import JobEngine
 from sagemaker_local.logs.log_store import LogStore
 from sagemaker_local.moto_bridge import MotoBridge
+from sagemaker_local.notebooks.engine import NotebookEngine
 from sagemaker_local.s3.object_store import ObjectStore
 from sagemaker_local.serving.asynchronous import AsynchronousInference
 from sagemaker_local.serving.capture import DataCapture
@@ -54,7 +56,9 @@ class Services:
     asynchronous: AsynchronousInference = field(init=False)
     alarm_evaluator: AlarmEvaluator = field(init=False)
     autoscaling: AutoScaling = field(init=False)
+    notebooks: NotebookEngine = field(init=False)
     instance_metrics: InstanceMetrics = field(init=False)
+    trial_metrics: TrialMetricStore = field(init=False)
 
     def __post_init__(self) -> None:
         """Wire the parts that act through the others, as clients do."""
@@ -66,7 +70,9 @@ class Services:
         self.pipelines = PipelineEngine(self)
         self.alarm_evaluator = AlarmEvaluator(self.alarms, self.metrics)
         self.autoscaling = AutoScaling(self)
+        self.notebooks = NotebookEngine(self.settings, self.store, self.logs, self.executor)
         self.instance_metrics = InstanceMetrics(self)
+        self.trial_metrics = TrialMetricStore(self.settings.data_dir / "cloudwatch")
         self.moto = MotoBridge(self.settings.account, self.settings.region)
         self.capture = DataCapture(self.settings.data_dir / "capture", self.objects)
         self.invoker = Invoker(self.settings, self.store, self.endpoints, self.invocations, self.capture)

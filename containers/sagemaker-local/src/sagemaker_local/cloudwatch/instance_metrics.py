@@ -56,10 +56,10 @@ class InstanceMetrics:
         self._cpu: dict[int, tuple[float, float]] = {}
         self._next_s = 0.0
         self._task: asyncio.Task[None] | None = None
-        services.invocations.count_instances = self._count
 
     async def start(self) -> None:
         """Begin to sample."""
+        self._services.invocations.count_instances = self._count
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
