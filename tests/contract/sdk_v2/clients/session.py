@@ -17,9 +17,25 @@ INSTANCE = "ml.m5.large"
 
 BUCKET, DATA = sys.argv[1], Path(sys.argv[2])
 
-_sleep = time.sleep
-# The SDK polls every 5 to 30 seconds, as is right for jobs that take minutes.
-time.sleep = lambda seconds: _sleep(min(seconds, 0.5))
+FASTER = 20
+
+
+class _FastClock:
+    """`time`, but faster: the SDK polls every 5 to 30 seconds, as is right for jobs that take minutes."""
+
+    _start = time.time()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+    def time(self) -> float:
+        return self._start + (time.time() - self._start) * FASTER
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds / FASTER)
+
+
+sagemaker.session.time = _FastClock()
 
 
 def session() -> sagemaker.Session:

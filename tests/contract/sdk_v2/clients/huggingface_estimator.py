@@ -1,0 +1,38 @@
+"""Hugging Face: a small DistilBERT by transformers' Trainer, served as a pipeline without a script."""
+
+from pathlib import Path
+
+from sagemaker.huggingface import HuggingFace
+
+from clients.session import INSTANCE, ROLE, SOURCES, found, session
+
+HAM = ("see you at home", "call me later", "thanks for dinner", "we meet at seven", "are you at home")
+SPAM = (
+    "win a free prize now",
+    "free entry to win cash",
+    "claim your prize now",
+    "urgent cash prize",
+    "win cash now",
+)
+
+sagemaker_session = session()
+texts = Path("texts.tsv")
+texts.write_text(
+    "".join(f"{label}\t{text}\n" for label, lines in enumerate((HAM, SPAM)) for text in lines * 8)
+)
+estimator = HuggingFace(
+    entry_point="train.py",
+    source_dir=str(SOURCES / "huggingface_texts"),
+    transformers_version="4.49.0",
+    pytorch_version="2.5.1",
+    py_version="py311",
+    instance_count=1,
+    instance_type="ml.p3.2xlarge",
+    role=ROLE,
+    sagemaker_session=sagemaker_session,
+    hyperparameters={"epochs": 4},
+)
+estimator.fit({"train": sagemaker_session.upload_data(str(texts), key_prefix="texts")})
+predictor = estimator.deploy(1, INSTANCE)
+found(answers=predictor.predict({"inputs": ["win a prize now", "see you at seven"]}))
+predictor.delete_endpoint()
