@@ -7,13 +7,7 @@ from sagemaker.huggingface import HuggingFace
 from clients.session import INSTANCE, ROLE, SOURCES, found, session
 
 HAM = ("see you at home", "call me later", "thanks for dinner", "we meet at seven", "are you at home")
-SPAM = (
-    "win a free prize now",
-    "free entry to win cash",
-    "claim your prize now",
-    "urgent cash prize",
-    "win cash now",
-)
+SPAM = ("win a free prize now", "free entry to win cash", "claim your prize", "urgent cash prize", "win now")
 
 sagemaker_session = session()
 texts = Path("texts.tsv")
