@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sagemaker.huggingface import HuggingFace
+from sagemaker.huggingface import HuggingFace, HuggingFaceModel
 
 from clients.session import INSTANCE, ROLE, SOURCES, found, session
 
@@ -11,9 +11,8 @@ SPAM = ("win a free prize now", "free entry to win cash", "claim your prize", "u
 
 sagemaker_session = session()
 texts = Path("texts.tsv")
-texts.write_text(
-    "".join(f"{label}\t{text}\n" for label, lines in enumerate((HAM, SPAM)) for text in lines * 8)
-)
+pairs = [(label, text) for label, lines in enumerate((HAM, SPAM)) for text in lines * 8]
+texts.write_text("".join(f"{label}\t{text}\n" for label, text in pairs))
 estimator = HuggingFace(
     entry_point="train.py",
     source_dir=str(SOURCES / "huggingface_texts"),
@@ -27,6 +26,14 @@ estimator = HuggingFace(
     hyperparameters={"epochs": 4},
 )
 estimator.fit({"train": sagemaker_session.upload_data(str(texts), key_prefix="texts")})
-predictor = estimator.deploy(1, INSTANCE)
+model = HuggingFaceModel(
+    model_data=estimator.model_data,
+    role=ROLE,
+    transformers_version="4.49.0",
+    pytorch_version="2.6.0",
+    py_version="py312",
+    sagemaker_session=sagemaker_session,
+)
+predictor = model.deploy(1, INSTANCE)
 found(answers=predictor.predict({"inputs": ["win a prize now", "see you at seven"]}))
 predictor.delete_endpoint()

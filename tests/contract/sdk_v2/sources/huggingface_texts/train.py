@@ -40,7 +40,7 @@ if __name__ == "__main__":
             dropout=0.0,
             id2label={0: "ham", 1: "spam"},
             label2id={"ham": 0, "spam": 1},
-        )  # fmt: skip
+        )
     )
     settings = TrainingArguments(
         output_dir="/tmp/trainer",
