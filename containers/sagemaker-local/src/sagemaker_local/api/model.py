@@ -24,30 +24,22 @@ async def create_model(services: Services, request: dict[str, Any]) -> dict[str,
         raise ValidationException("Both PrimaryContainer and Containers are provided; give one of them.")
     if given[0] is None:
         raise ValidationException("Either PrimaryContainer or Containers must be provided.")
+    for container in given:
+        _check_container(container, alone=len(given) == 1)
     if len(given) > 1:
-        raise ValidationException(
-            f"The local SageMaker serves models of one container; Containers has {len(given)}"
-        )
-    container = given[0]
-    multi_model = container.get("Mode") == "MultiModel"
-    if multi_model and not (container.get("ModelDataUrl") or container.get("ModelDataSource")):
-        raise ValidationException("ModelDataUrl is required for a container of Mode MultiModel.")
-    if not multi_model:
-        refuse(container, ("MultiModelConfig",), "a container whose Mode is not MultiModel")
-    refuse(container, ("ContainerMetricsConfig",), "a container")
-    refuse(request, ("EnableNetworkIsolation",), "a model")
+        _check_hostnames(request, given)
     record = Record("model", name, arn(services.settings, "model", name), {})
     record.document = only_set(
         {
             "ModelName": name,
             "ModelArn": record.arn,
-            "PrimaryContainer": _described(container) if "PrimaryContainer" in request else None,
-            "Containers": [_described(container)] if "PrimaryContainer" not in request else None,
+            "PrimaryContainer": _described(given[0]) if "PrimaryContainer" in request else None,
+            "Containers": list(map(_described, given)) if "PrimaryContainer" not in request else None,
             "InferenceExecutionConfig": request.get("InferenceExecutionConfig"),
             "ExecutionRoleArn": request.get("ExecutionRoleArn"),
             "VpcConfig": request.get("VpcConfig"),
             "CreationTime": now(),
-            "EnableNetworkIsolation": False,
+            "EnableNetworkIsolation": request.get("EnableNetworkIsolation", False),
         }
     )
     try:
@@ -55,7 +47,7 @@ async def create_model(services: Services, request: dict[str, Any]) -> dict[str,
     except ContainerError as error:
         raise ValidationException(str(error)) from error
     for artefact in artefacts(resolved):
-        if multi_model and artefact is resolved.model:
+        if resolved.multi_model and artefact is resolved.model:
             continue  # models may come later
         if not await asyncio.to_thread(artefact.exists, services.objects):
             raise ValidationException(f"Could not find model data at {artefact.uri}.")
@@ -89,6 +81,30 @@ async def delete_model(services: Services, request: dict[str, Any]) -> dict[str,
     except NotFound:
         raise could_not_find(services, "model", request["ModelName"]) from None
     return {}
+
+
+def _check_container(container: dict[str, Any], *, alone: bool) -> None:
+    multi_model = container.get("Mode") == "MultiModel"
+    if multi_model and not (container.get("ModelDataUrl") or container.get("ModelDataSource")):
+        raise ValidationException("ModelDataUrl is required for a container of Mode MultiModel.")
+    if multi_model and not alone:
+        raise ValidationException(
+            "The local SageMaker serves no container of Mode MultiModel beside other containers"
+        )
+    if not multi_model:
+        refuse(container, ("MultiModelConfig",), "a container whose Mode is not MultiModel")
+    refuse(container, ("ContainerMetricsConfig",), "a container")
+
+
+def _check_hostnames(request: dict[str, Any], containers: list[dict[str, Any]]) -> None:
+    names = [container["ContainerHostname"] for container in containers if "ContainerHostname" in container]
+    if len(set(names)) != len(names):
+        raise ValidationException(f"Duplicate ContainerHostname in Containers: {', '.join(names)}.")
+    direct = request.get("InferenceExecutionConfig", {}).get("Mode") == "Direct"
+    if direct and len(names) != len(containers):
+        raise ValidationException(
+            "ContainerHostname is required for every container when InferenceExecutionConfig Mode is Direct."
+        )
 
 
 def _described(container: dict[str, Any]) -> dict[str, Any]:

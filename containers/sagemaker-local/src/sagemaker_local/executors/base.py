@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 LineSink = Callable[[str], None]
 """Takes one line of output without its line end; called from the event loop."""
+
+
+Dial = Callable[[], Awaitable[socket.socket]]
+"""Makes a connection, perhaps not yet established, to the port that a program was told to listen on.
+
+Raises OSError when the program does not listen or has ended."""
 
 
 class ImageError(Exception):
@@ -57,7 +64,7 @@ class Program:
         arguments: Replaces the image's CMD: ``("train",)``, ``("serve",)``, or a processing job's arguments.
         entrypoint: Replaces the image's ENTRYPOINT when not None.
         environment: Added to the image's ENV.
-        port: The program is told to listen here (``SAGEMAKER_BIND_TO_PORT``) on 127.0.0.1.
+        port: The program is told to listen here (``SAGEMAKER_BIND_TO_PORT``), on 127.0.0.1 of its network.
         host_name: ``algo-1`` for the first instance of a job.
         network: False cuts the program off from everything but itself (EnableNetworkIsolation).
         limits: What its instance type gives it; enforced as far as the machine can.
@@ -92,6 +99,11 @@ class RunningProgram(Protocol):
         ...
 
     @property
+    def dial(self) -> Dial | None:
+        """The only way to a program that was started with a port and without a network; else None."""
+        ...
+
+    @property
     def out_of_memory(self) -> bool:
         """Whether a process of it was killed because its memory limit was reached."""
         ...
@@ -106,9 +118,15 @@ class RunningProgram(Protocol):
 
 
 class Executor(Protocol):
-    """Runs programs of images on this machine."""
+    """Runs programs of images on this machine.
+
+    Attributes:
+        name: As ``--executor`` takes it.
+        own_networks: Whether a program can have a network of its own that it is served from.
+    """
 
     name: str
+    own_networks: bool
 
     async def prepare(self, image: str | Source, log: LineSink) -> None:
         """Make the image ready to start; cached, safe to call side by side.

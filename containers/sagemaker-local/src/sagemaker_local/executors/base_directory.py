@@ -21,6 +21,7 @@ class BaseDirectoryExecutor(LocalExecutor):
     """Programs as plain processes with rewritten paths."""
 
     name = "base-directory"
+    own_networks = False
 
     def sandbox(self, container: Container) -> list[str]:
         """Nothing: init alone stands before the program."""

@@ -62,6 +62,7 @@ class DockerExecutor:
     """
 
     name = "docker"
+    own_networks = True
 
     def __init__(self, images: ImageFolders, settings: Settings) -> None:
         self._settings = settings

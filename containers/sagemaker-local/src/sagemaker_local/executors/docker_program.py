@@ -62,6 +62,11 @@ class ContainerProgram:
         return self._pid
 
     @property
+    def dial(self) -> None:
+        """Its address leads to it, with and without a network."""
+        return None
+
+    @property
     def address(self) -> tuple[str, int] | None:
         """Its own address and AWS's port, when it has a network."""
         return self._address

@@ -2,10 +2,12 @@
 
 Run by path with a bare interpreter (``python -I -S init.py LIFELINE WORKDIR PROGRAM ARGUMENT…``), so it
 imports the standard library only. It is what ``docker run --init`` puts in front of a program, plus a
-*lifeline*: a pipe whose writing end the server holds. A byte on it means "SIGTERM to the program"; its end,
+*lifeline*: a socket whose other end the server holds. A ``T`` on it means "SIGTERM to the program"; its end,
 which the kernel sends when the server dies however it dies, means "kill everything now". Parent-death
 signals alone are not enough: they are tied to the thread that forked, and lost when the parent dies before
-they are set.
+they are set. A ``C`` asks for a connection to the port that the program was told to listen on: it is made
+here, in the sandbox's own network, and handed out, so that a program can serve without any other way in or
+out.
 
 As process 1 of a PID namespace its end makes the kernel kill the rest; without a namespace (base directory)
 it is the subreaper of all its descendants and kills them itself.
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import select
 import signal
@@ -46,8 +49,11 @@ def main(lifeline: int, workdir: str, command: list[str]) -> int:
                 os.read(wakeup_read, 4096)
             code = reap(program)
         if code is None and lifeline in readable:
-            if not os.read(lifeline, 1):
+            asked = os.read(lifeline, 1)
+            if not asked:
                 code = 128 + signal.SIGKILL
+            elif asked == b"C":
+                hand_out_connection(lifeline)
             else:
                 send(program, signal.SIGTERM)
     kill_descendants()
@@ -86,6 +92,23 @@ def refuse(code: int, why: str) -> None:
     """End the forked child with a line in the job's log."""
     os.write(2, f"sagemaker-local: {why}\n".encode())
     os._exit(code)
+
+
+def hand_out_connection(lifeline: int) -> None:
+    """Send a socket that is connected to the program, or an ``R`` alone when it refuses."""
+    import socket  # most programs are never asked for one
+
+    with (
+        socket.socket(fileno=os.dup(lifeline)) as door,
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection,
+    ):
+        connection.setblocking(False)
+        code = connection.connect_ex(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])))
+        with contextlib.suppress(OSError):  # the server went: its end of the lifeline says so next
+            if code in (0, errno.EINPROGRESS):
+                socket.send_fds(door, [b"C"], [connection.fileno()])
+            else:
+                door.send(b"R")
 
 
 def send(program: int, number: int) -> None:

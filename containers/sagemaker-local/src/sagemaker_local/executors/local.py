@@ -24,6 +24,7 @@ class LocalExecutor(abc.ABC):
     """
 
     name: str
+    own_networks = True
 
     def __init__(self, images: ImageFolders, scratch: Path, hidden: tuple[Path, ...] = ()) -> None:
         self.images = images
@@ -64,6 +65,7 @@ class LocalExecutor(abc.ABC):
                 workdir=fitted.workdir,
                 scratch=fitted.scratch,
                 confined=confined,
+                own_network=not fitted.network,
             )
         except BaseException:
             await asyncio.to_thread(remove_tree, container.scratch)

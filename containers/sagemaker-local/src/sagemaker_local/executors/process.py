@@ -8,18 +8,22 @@ import contextlib
 import logging
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sagemaker_local.executors import init
-from sagemaker_local.executors.base import LineSink
+from sagemaker_local.executors.base import Dial, LineSink
 from sagemaker_local.executors.confinement import Confined
 
 logger = logging.getLogger(__name__)
 
 LINE_CHARACTERS = 256 * 1024
 """Longer lines are cut into several: the largest event that CloudWatch Logs takes is 256 KiB."""
+
+ANSWER_TIMEOUT_S = 10.0
+"""Init answers at once, unless the machine is very busy."""
 
 INIT = str(Path(init.__file__).resolve())
 BASE_PYTHON = os.path.realpath(sys.executable)
@@ -35,7 +39,8 @@ class SandboxProcess:
 
     Args:
         process: The outermost process of the sandbox.
-        lifeline: Writing end of init's lifeline; closing it kills everything in the sandbox.
+        lifeline: The server's end of init's lifeline; closing it kills everything in the sandbox.
+        own_network: Whether only init can reach what the program listens on.
         log: Takes the program's lines.
         scratch: Removed when the program has ended.
         confined: What keeps it to its limits.
@@ -44,13 +49,17 @@ class SandboxProcess:
     def __init__(
         self,
         process: asyncio.subprocess.Process,
-        lifeline: int,
+        lifeline: socket.socket,
         log: LineSink,
         scratch: Path | None,
         confined: Confined,
+        *,
+        own_network: bool = False,
     ) -> None:
         self._process = process
-        self._lifeline: int | None = lifeline
+        self._lifeline: socket.socket | None = lifeline
+        self._own_network = own_network
+        self._dialling = asyncio.Lock()
         self._confined = confined
         self._out_of_memory = False
         self._ended = asyncio.create_task(self._follow(log, scratch))
@@ -66,6 +75,11 @@ class SandboxProcess:
         return None
 
     @property
+    def dial(self) -> Dial | None:
+        """Connects to a program in a network of its own."""
+        return self._connect if self._own_network else None
+
+    @property
     def out_of_memory(self) -> bool:
         """Whether its memory limit killed a process of it; known once it has ended."""
         return self._out_of_memory
@@ -77,8 +91,8 @@ class SandboxProcess:
     async def stop(self, grace_s: float) -> int:
         """SIGTERM to the program, SIGKILL to everything after ``grace_s`` seconds."""
         if self._lifeline is not None and grace_s > 0:
-            with contextlib.suppress(BrokenPipeError):
-                os.write(self._lifeline, b"T")
+            with contextlib.suppress(OSError):
+                self._lifeline.send(b"T")
             with contextlib.suppress(TimeoutError):
                 return await asyncio.wait_for(self.wait(), grace_s)
         self._cut()
@@ -86,8 +100,16 @@ class SandboxProcess:
 
     def _cut(self) -> None:
         if self._lifeline is not None:
-            os.close(self._lifeline)
+            with contextlib.suppress(OSError):
+                self._lifeline.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits for an answer
+            self._lifeline.close()
             self._lifeline = None
+
+    async def _connect(self) -> socket.socket:
+        async with self._dialling:
+            if self._lifeline is None:
+                raise ConnectionRefusedError("the sandbox has ended")
+            return await asyncio.to_thread(_ask_for_connection, self._lifeline)
 
     async def _follow(self, log: LineSink, scratch: Path | None) -> int:
         try:
@@ -111,6 +133,7 @@ async def start_supervised(
     workdir: str = "/",
     scratch: Path | None = None,
     confined: Confined | None = None,
+    own_network: bool = False,
 ) -> SandboxProcess:
     """Start a program under init, inside a sandbox when there is a wrapper.
 
@@ -125,26 +148,38 @@ async def start_supervised(
         workdir: The program's working directory, as it sees it.
         scratch: Directory to remove when the program has ended.
         confined: What keeps it to its limits; its command is part of the wrapper.
+        own_network: Whether the wrapper gives it one, into which only init leads.
     """
-    lifeline_read, lifeline = os.pipe()
+    inner, lifeline = socket.socketpair()
     try:
         process = await asyncio.create_subprocess_exec(
             *wrapper,
-            *init_command(lifeline_read, workdir, command),
+            *init_command(inner.fileno(), workdir, command),
             env=dict(environment),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            pass_fds=(lifeline_read,),
+            pass_fds=(inner.fileno(),),
             start_new_session=True,  # Ctrl-C in the server's terminal is the server's to handle
             cwd="/",
         )
     except BaseException:
-        os.close(lifeline)
+        lifeline.close()
         raise
     finally:
-        os.close(lifeline_read)
-    return SandboxProcess(process, lifeline, log, scratch, confined or Confined())
+        inner.close()
+    return SandboxProcess(process, lifeline, log, scratch, confined or Confined(), own_network=own_network)
+
+
+def _ask_for_connection(lifeline: socket.socket) -> socket.socket:
+    lifeline.settimeout(ANSWER_TIMEOUT_S)
+    lifeline.send(b"C")
+    answer, handed, _, _ = socket.recv_fds(lifeline, 1, 1)
+    if not handed:
+        raise ConnectionRefusedError("the program does not listen" if answer else "the sandbox has ended")
+    connection = socket.socket(fileno=handed[0])
+    connection.setblocking(False)
+    return connection
 
 
 async def _pump(stream: asyncio.StreamReader | None, log: LineSink) -> None:

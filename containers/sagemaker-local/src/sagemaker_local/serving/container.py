@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sagemaker_local.serving.artefact import Artefact
@@ -25,6 +25,11 @@ class Container:
         environment: Added to the image's ENV.
         multi_model: ``model`` is the prefix of many artefacts, loaded when they are asked for.
         cache_models: They stay loaded until there is no room for them.
+        hostname: Its ContainerHostname, or one of ours.
+        others: The model's further containers, in their order.
+        direct: Requests name the container that is to answer; else each container gets what the one before
+            it answered.
+        isolated: It has no network but to answer (EnableNetworkIsolation).
     """
 
     image: str
@@ -33,6 +38,10 @@ class Container:
     environment: Mapping[str, str] = field(default_factory=dict)
     multi_model: bool = False
     cache_models: bool = True
+    hostname: str = ""
+    others: tuple[Container, ...] = ()
+    direct: bool = False
+    isolated: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored."""
@@ -48,16 +57,34 @@ class Container:
             environment=stored["environment"],
             multi_model=stored.get("multi_model", False),
             cache_models=stored.get("cache_models", True),
+            hostname=stored.get("hostname", ""),
+            others=tuple(cls.from_json(other) for other in stored.get("others", ())),
+            direct=stored.get("direct", False),
+            isolated=stored.get("isolated", False),
         )
 
 
 def resolve(store: Store, model: Record) -> Container:
-    """The container of a model; its package, if it names one, must be approved.
+    """The container of a model, with those that stand behind it; packages that are named must be approved.
 
     Raises:
-        ContainerError: the package is missing, not approved or has no image.
+        ContainerError: a package is missing, not approved or has no image.
     """
-    given = model.document.get("PrimaryContainer") or model.document["Containers"][0]
+    definitions = model.document.get("Containers") or [model.document["PrimaryContainer"]]
+    isolated = bool(model.document.get("EnableNetworkIsolation"))
+    first, *others = (
+        replace(
+            _resolved(store, model, given),
+            isolated=isolated,
+            hostname=given.get("ContainerHostname", f"container-{number}"),
+        )
+        for number, given in enumerate(definitions, start=1)
+    )
+    mode = model.document.get("InferenceExecutionConfig", {}).get("Mode")
+    return replace(first, others=tuple(others), direct=bool(others) and mode == "Direct")
+
+
+def _resolved(store: Store, model: Record, given: Mapping[str, Any]) -> Container:
     if package_name := given.get("ModelPackageName"):
         return _of_package(_package(store, package_name, model), given)
     if "Image" not in given:
@@ -70,6 +97,8 @@ def artefacts(container: Container) -> Iterator[Artefact]:
     if container.model:
         yield container.model
     yield from container.additional.values()
+    for other in container.others:
+        yield from artefacts(other)
 
 
 def _package(store: Store, name_or_arn: str, model: Record) -> Record:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 import httptools
 
+from sagemaker_local.executors.base import Dial
+
 READ_BYTES = 256 * 1024
 IDLE_CONNECTIONS_MAXIMUM = 64
 IDLE_MOST_S = 1.0
@@ -93,10 +95,12 @@ class Client:
     Args:
         port: Where the container listens.
         host: Its address.
+        dial: Makes connections where the address does not lead to it.
     """
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1", dial: Dial | None = None) -> None:
         self._host = host
+        self._dial = dial
         self._port = port
         self._idle: list[_Connection] = []
 
@@ -160,7 +164,11 @@ class Client:
                 return connection
             connection.writer.close()
         try:
-            reader, writer = await asyncio.open_connection(self._host, self._port, limit=READ_BYTES)
+            if self._dial is not None:
+                made = await self._dial()
+                reader, writer = await asyncio.open_connection(sock=made, limit=READ_BYTES)
+            else:
+                reader, writer = await asyncio.open_connection(self._host, self._port, limit=READ_BYTES)
         except OSError as error:
             raise NotListening(f"the container does not listen on port {self._port}: {error}") from error
         return _Connection(reader, writer)

@@ -18,6 +18,7 @@ from sagemaker_local.s3.object_store import ObjectStore
 from sagemaker_local.serving.artefact import ArtefactError
 from sagemaker_local.serving.container import Container
 from sagemaker_local.serving.http import Answer, Client, ConnectionLost, NotListening
+from sagemaker_local.serving.listening import PORT, is_taken, listens_on
 
 START_POLL_S = 0.05
 HEALTH_POLL_S = 5.0
@@ -31,7 +32,12 @@ STEADY_S = 60.0
 """A container that ran for this long is not in a crash loop."""
 PLACED = ".artefacts-complete"
 
+LISTENING_CHECK_S = 1.0
+"""A container that is slow to answer is looked at so often: perhaps it listens elsewhere."""
+
 _ports_taken: set[int] = set()
+_listening_regardless: set[str] = set()
+"""Images that were seen to listen on 8080 whatever they are told."""
 
 
 class ServeError(Exception):
@@ -80,6 +86,7 @@ class ModelServer:
         self._crashes = 0
         self._running: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
+        self._own_network = container.isolated or container.image in _listening_regardless
         self.outstanding = 0
 
     @property
@@ -228,16 +235,37 @@ class ModelServer:
                 self._crashes = 0
             self._crashes += 1
             self._log(f"The container ended: {ended}.")
+            if not came_up and await self._moved():
+                continue
             if not came_up and self._crashes >= START_CRASHES:
                 raise PingError(f"it ended {self._crashes} times before it answered /ping: {ended}")
             backoff_s = min(BACKOFF_FIRST_S * 2 ** (self._crashes - 1), BACKOFF_MOST_S)
             self._log(f"The container is started again in {backoff_s:g} s.")
             await asyncio.sleep(backoff_s)
 
+    async def _moved(self) -> bool:
+        """Whether it gets a network of its own now, because it listens on 8080 whatever it is told."""
+        if self._own_network or not (self._elsewhere or await asyncio.to_thread(is_taken, PORT)):
+            return False
+        if not self._executor.own_networks:
+            self._log(
+                f"The executor '{self._executor.name}' cannot serve a container that listens on {PORT}."
+            )
+            return False
+        if self._elsewhere:
+            _listening_regardless.add(self._container.image)
+        self._own_network = True
+        self._log(
+            f"The container is started again in a network of its own, where {PORT} is free: nothing leads "
+            "out of it. To keep the machine's network, listen on SAGEMAKER_BIND_TO_PORT."
+        )
+        return True
+
     async def _run_once(self) -> str:
         """Run the container until it ends or is unhealthy; says how it ended."""
         self._came_up = False
-        port = _free_port()
+        self._elsewhere = False
+        port = PORT if self._own_network and self._executor.own_networks else _free_port()
         try:
             program = await self._executor.start(
                 Program(
@@ -246,6 +274,7 @@ class ModelServer:
                     arguments=("serve",),
                     environment=self._environment,
                     port=port,
+                    network=not self._own_network,
                 ),
                 self._log,
             )
@@ -254,8 +283,9 @@ class ModelServer:
             return str(error)
         self._program = program
         host, listens_on = program.address or ("127.0.0.1", port)
-        self._client = Client(listens_on, host)
-        watching = asyncio.create_task(self._watch(self._client))
+        self._client = Client(listens_on, host, program.dial)
+        told = program.address is None and program.dial is None
+        watching = asyncio.create_task(self._watch(self._client, program.pid if told else None))
         waiting = asyncio.create_task(program.wait())
         try:
             await asyncio.wait({watching, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -267,12 +297,25 @@ class ModelServer:
             await asyncio.gather(watching, waiting, return_exceptions=True)
         code = await self._end_program(limits.SERVE_STOP_GRACE_S)
         _ports_taken.discard(port)
+        if self._elsewhere:
+            return f"it listens on port {PORT} and not on SAGEMAKER_BIND_TO_PORT"
         return f"it failed {UNHEALTHY_PINGS} health checks" if unhealthy else f"exit code {code}"
 
-    async def _watch(self, client: Client) -> None:
-        """Keep ``ready`` true to /ping; returns when the container is unhealthy."""
-        while not await _ping(client):  # noqa: ASYNC110 - a container tells nobody when it is up
+    async def _watch(self, client: Client, pid: int | None) -> None:
+        """Keep ``ready`` true to /ping; returns when the container is unhealthy or listens elsewhere.
+
+        Args:
+            client: To the container.
+            pid: Of the container, if it was told where to listen and perhaps does not care.
+        """
+        looked = time.monotonic()
+        while not await _ping(client):
             await asyncio.sleep(START_POLL_S)
+            if pid is not None and time.monotonic() - looked > LISTENING_CHECK_S:
+                if await asyncio.to_thread(listens_on, pid, PORT):
+                    self._elsewhere = True
+                    return
+                looked = time.monotonic()
         self._came_up = True
         self._ready.set()
         failures = 0
