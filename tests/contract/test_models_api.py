@@ -61,7 +61,7 @@ def test_a_deleted_model_is_gone_and_its_name_is_free(probe: Probe) -> None:
         ({"PrimaryContainer": {"Image": IMAGE}, "EnableNetworkIsolation": True},
          "does not serve EnableNetworkIsolation of a model"),
         ({}, "Either PrimaryContainer or Containers must be provided"),
-        ({"Containers": [{"Image": IMAGE}, {"Image": IMAGE}]}, "serves models of one container"),
+        ({"Containers": [{"Image": IMAGE, "ContainerHostname": "same"}] * 2}, "Duplicate ContainerHostname"),
         ({"PrimaryContainer": {"Image": IMAGE}, "Containers": [{"Image": IMAGE}]}, "Both PrimaryContainer"),
         ({"PrimaryContainer": {"ModelPackageName": f"{ARN}model-package/none/1"}},
          f"ModelPackage {ARN}model-package/none/1 does not exist."),

@@ -67,6 +67,17 @@ def test_it_scales_to_zero_and_back(probe: Probe, endpoint: str) -> None:
     assert any("the container is stopped" in line for line in probe.printed(endpoint))
 
 
+def test_requests_keep_it_awake(probe: Probe, endpoint: str) -> None:
+    def port() -> str:
+        inside: str = json.loads(probe.ask(endpoint, "variables"))["SAGEMAKER_BIND_TO_PORT"]
+        return inside
+
+    first = port()
+    for _ in range(12):
+        time.sleep(IDLE_S / 5)
+        assert port() == first
+
+
 def test_callers_that_come_together_share_a_cold_start(probe: Probe, endpoint: str) -> None:
     eventually(lambda: containers(probe) == 0)
     with ThreadPoolExecutor(3) as callers:

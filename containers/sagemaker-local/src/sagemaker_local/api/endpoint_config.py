@@ -120,6 +120,7 @@ def _check_combination(services: Services, request: dict[str, Any], variants: li
         "DataCaptureConfig": request.get("DataCaptureConfig", {}).get("EnableCapture", False),
         "AsyncInferenceConfig": "AsyncInferenceConfig" in request,
         "a model of Mode MultiModel": multi_model,
+        "a model of several containers": any(len(model.get("Containers", [])) > 1 for model in models),
         "VpcConfig of a model": any("VpcConfig" in model for model in models),
     }
     against_serverless = [what for what, is_given in given.items() if is_given]

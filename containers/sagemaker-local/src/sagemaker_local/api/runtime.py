@@ -34,6 +34,7 @@ TO_CONTAINER = (
     "x-amzn-sagemaker-inference-id",
     "x-amzn-sagemaker-session-id",
     "x-amzn-sagemaker-target-model",
+    "x-amzn-sagemaker-target-container-hostname",
 )
 """The caller's headers that a container gets."""
 FROM_CONTAINER = (
@@ -44,9 +45,6 @@ FROM_CONTAINER = (
 )
 """The container's headers that the caller gets."""
 UNSERVED_HEADERS = {
-    "x-amzn-sagemaker-target-container-hostname": (
-        "Endpoint {} is not a multi-container endpoint and does not support target container header."
-    ),
     "x-amzn-sagemaker-inference-component": "Endpoint {} has no inference components.",
     "x-amzn-sagemaker-enable-explanations": "Endpoint {} has no explainer.",
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sagemaker_local import limits
+from sagemaker_local.serving.container_group import TARGET_CONTAINER, ContainerGroup
 from sagemaker_local.serving.http import Answer, NotListening
 from sagemaker_local.serving.invocation_errors import ValidationError
 from sagemaker_local.serving.model_server import ModelServer
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from sagemaker_local.serving.fleet import Fleet
 
 NOT_MULTI_MODEL = "Endpoint {} is not a multi-model endpoint and does not support target model header."
+NOT_MULTI_CONTAINER = (
+    "Endpoint {} is not a multi-container endpoint and does not support target container header."
+)
 
 
 @dataclass(slots=True)
@@ -117,5 +121,7 @@ def _check(server: ModelServer, invocation: Invocation) -> None:
     multi_model = isinstance(server, MultiModelServer)
     if TARGET_MODEL in invocation.headers and not multi_model:
         raise ValidationError(NOT_MULTI_MODEL.format(invocation.endpoint))
+    if TARGET_CONTAINER in invocation.headers and not isinstance(server, ContainerGroup):
+        raise ValidationError(NOT_MULTI_CONTAINER.format(invocation.endpoint))
     if multi_model and TARGET_MODEL not in invocation.headers:
         raise ValidationError(f"Request {invocation.request_id} is missing a target model header.")

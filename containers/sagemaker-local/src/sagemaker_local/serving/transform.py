@@ -60,6 +60,10 @@ async def run_transform(
     job = record.document
     try:
         container = resolve(store, store.get("model", job["ModelName"]))
+        if container.others or container.multi_model:
+            raise ContainerError(
+                "The local SageMaker transforms with models of one container and one artefact."
+            )
         inputs = await asyncio.to_thread(
             input_objects, objects, job["TransformInput"]["DataSource"]["S3DataSource"]
         )

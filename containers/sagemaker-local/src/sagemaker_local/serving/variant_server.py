@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sagemaker_local.executors.base import Executor, LineSink
 from sagemaker_local.instances import instance_type
 from sagemaker_local.s3.object_store import ObjectStore
+from sagemaker_local.serving.container_group import ContainerGroup
 from sagemaker_local.serving.model_server import ModelServer
 from sagemaker_local.serving.multi_model import MultiModelServer
 from sagemaker_local.serving.serverless import ServerlessServer
@@ -49,6 +50,8 @@ def variant_server(
             max_concurrency=variant.serverless["MaxConcurrency"],
             provisioned="ProvisionedConcurrency" in variant.serverless,
         )
+    if variant.container.others:
+        return ContainerGroup(*new.args, **new.keywords)
     if variant.container.multi_model:
         memory_bytes = instance_type(variant.instance_type or DEFAULT_TYPE).memory_bytes
         return MultiModelServer(*new.args, **new.keywords, memory_bytes=memory_bytes)
