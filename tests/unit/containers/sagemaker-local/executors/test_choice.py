@@ -40,5 +40,5 @@ def test_a_missing_program_is_named(settings, monkeypatch):
 
 def test_an_engine_that_does_not_answer_is_named_with_what_to_do(settings, monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
-    with pytest.raises(ExecutorUnavailable, match=r"'docker' does not work here: .*nothing\.sock.*docker\.io"):
+    with pytest.raises(ExecutorUnavailable, match=r"'docker' does not work .*nothing\.sock.*docker\.io"):
         choose_executor(dataclasses.replace(settings, executor="docker"))
