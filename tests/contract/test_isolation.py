@@ -1,4 +1,4 @@
-"""What a program in a sandbox can get hold of: nothing of the store, of other jobs, or of the server's process."""
+"""What a program in a sandbox can get hold of: nothing of the store, of other jobs, or of the server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ import ctypes, json, os, pathlib, socket, sys, time, urllib.request
 
 base = pathlib.Path("/opt/ml")
 settings = json.loads((base / "input/config/hyperparameters.json").read_text())
-data, server, needle = settings["data"], int(settings["server"]), settings["other"].encode()
+data, server, needle = settings["data"], int(settings["server"]), settings["other"][::-1].encode()
 (base / "model").mkdir(exist_ok=True)
 (base / "mine.txt").write_text(settings["mine"])
 if "wait_s" in settings:
@@ -51,7 +51,7 @@ def search(*roots):
         for folder, folders, files in os.walk(root):
             for name in files:
                 path = os.path.join(folder, name)
-                if path == "/opt/ml/input/config/hyperparameters.json" or not os.path.isfile(path):
+                if not os.path.isfile(path):
                     continue
                 try:
                     with open(path, "rb") as file:
@@ -63,7 +63,8 @@ def search(*roots):
 
 
 def processes():
-    return {pid: open(f"/proc/{pid}/cmdline", "rb").read().decode() for pid in os.listdir("/proc") if pid.isdigit()}
+    pids = [name for name in os.listdir("/proc") if name.isdigit()]
+    return {pid: open(f"/proc/{pid}/cmdline", "rb").read().decode() for pid in pids}
 
 
 def environments():
@@ -123,7 +124,8 @@ attempt("search", lambda: search(data, "/opt", "/tmp", "/var/tmp", "/run", "/dev
 attempt("sockets", unix_sockets)
 attempt("mount", lambda: ctypes.CDLL(None, use_errno=True).mount(b"none", b"/mnt", b"tmpfs", 0, None))
 attempt("capabilities", lambda: [line for line in open("/proc/self/status") if line.startswith("CapEff")])
-attempt("network", lambda: urllib.request.urlopen(os.environ["AWS_ENDPOINT_URL"] + "/_local/health", timeout=10).status)
+health = os.environ["AWS_ENDPOINT_URL"] + "/_local/health"
+attempt("network", lambda: urllib.request.urlopen(health, timeout=10).status)
 (base / "model" / "report.json").write_text(json.dumps(found))
 '''
 
@@ -175,7 +177,7 @@ def start(server: LocalServer, mine: str, other: str, **more: Any) -> str:
             "data": str(server.data),
             "server": str(server.pid),
             "mine": mine,
-            "other": other,
+            "other": other[::-1],
             **more,
         },
         RoleArn=ROLE,
@@ -207,7 +209,7 @@ def hidden(answer: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def spied(sandboxed: LocalServer) -> Iterator[tuple[LocalServer, dict[str, str], str]]:
+def spied(sandboxed: LocalServer) -> tuple[LocalServer, dict[str, str], str]:
     """The report of a program that ran beside another job with a secret of its own."""
     secret = f"secret-of-the-other-{uuid.uuid4().hex}"
     victim = start(sandboxed, mine=secret, other="nothing", wait_s="120")
@@ -219,7 +221,7 @@ def spied(sandboxed: LocalServer) -> Iterator[tuple[LocalServer, dict[str, str],
     found = report(sandboxed, start(sandboxed, mine="own", other=secret))
     assert marks(), "the other job must still be there, or the search shows nothing"
     sandboxed.client("sagemaker").stop_training_job(TrainingJobName=victim)
-    yield sandboxed, found, secret
+    return sandboxed, found, secret
 
 
 @pytest.mark.parametrize(
