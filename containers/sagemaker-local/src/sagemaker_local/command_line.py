@@ -107,6 +107,14 @@ def command_line() -> argparse.ArgumentParser:
         "take six seconds (default: %(default)s)",
     )
     parser.add_argument(
+        "--scaling-time-scale",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="multiplies the periods of target tracking's alarms and the cool-downs of policies: with "
+        "0.05 a minute takes three seconds (default: %(default)s)",
+    )
+    parser.add_argument(
         "--require-auth",
         action="store_true",
         help="answer only requests signed with a known key; one is made in DATA/credentials if none is given",
@@ -154,6 +162,7 @@ def parse(arguments: list[str] | None) -> Settings:
         ping_start_timeout_s=options.ping_timeout_s,
         stop_grace_s=options.stop_grace_s,
         deployment_wait_scale=options.deployment_wait_scale,
+        scaling_time_scale=options.scaling_time_scale,
         require_auth=options.require_auth,
         allowed_hosts=tuple(options.allow_host),
         fault_plan=_fault_plan(parser, options.faults),
@@ -164,6 +173,8 @@ def parse(arguments: list[str] | None) -> Settings:
         parser.error(f"--jobs must be at least 1, not {settings.max_running_jobs}")
     if not 0 <= settings.deployment_wait_scale <= 1:
         parser.error(f"--deployment-wait-scale must be from 0 to 1, not {settings.deployment_wait_scale:g}")
+    if not 0 < settings.scaling_time_scale <= 1:
+        parser.error(f"--scaling-time-scale must be above 0, at most 1, not {settings.scaling_time_scale:g}")
     if not 0 <= settings.port <= 65535:
         parser.error(f"--port must be from 0 to 65535, not {settings.port}")
     if not settings.is_loopback and not settings.require_auth:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sagemaker_local.auth.keys import KeyRing
 from sagemaker_local.autoscaling.engine import AutoScaling
+from sagemaker_local.cloudwatch import notifications
 from sagemaker_local.cloudwatch.alarm_evaluator import AlarmEvaluator
 from sagemaker_local.cloudwatch.alarms import AlarmStore
 from sagemaker_local.cloudwatch.instance_metrics import InstanceMetrics
@@ -74,6 +75,7 @@ class Services:
         self.instance_metrics = InstanceMetrics(self)
         self.trial_metrics = TrialMetricStore(self.settings.data_dir / "cloudwatch")
         self.moto = MotoBridge(self.settings.account, self.settings.region)
+        self.alarm_evaluator.actions[notifications.SNS] = notifications.publisher(self.moto.publish)
         self.capture = DataCapture(self.settings.data_dir / "capture", self.objects)
         self.invoker = Invoker(self.settings, self.store, self.endpoints, self.invocations, self.capture)
         self.asynchronous = AsynchronousInference(

@@ -31,6 +31,7 @@ def set_state(
         before = _told(alarm)
         document, at = alarm.document, time.time()
         if document["StateValue"] != state:
+            alarm.private["earlier_state"] = document["StateValue"]
             document["StateTransitionedTimestamp"] = at
         document |= {
             "StateValue": state,
