@@ -1,4 +1,4 @@
-"""Runs operators and sensors of the Amazon provider as a worker and a triggerer would, without a scheduler."""
+"""Runs operators and sensors of the Amazon provider as worker and triggerer would, without a scheduler."""
 
 from __future__ import annotations
 

@@ -112,12 +112,14 @@ def test_a_second_training_of_the_same_name_takes_another(probe: Probe) -> None:
 @both
 def test_tuning(probe: Probe, deferrable: bool) -> None:
     name = unique("tune")[:32]
-    definition = training("unused", StaticHyperParameters={"lines": "1"})
+    probe.s3.put_object(Bucket=BUCKET, Key=f"{name}/data.csv", Body=b"1,2\n")
+    source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/{name}/"}
+    channel = {"ChannelName": "train", "DataSource": {"S3DataSource": source}}
+    definition = training("unused", InputDataConfig=[channel])
     del definition["TrainingJobName"]
     definition["AlgorithmSpecification"]["MetricDefinitions"] = [
-        {"Name": "score", "Regex": "score=([0-9.]+)"}
+        {"Name": "score", "Regex": "'rate': '([0-9.]+)'"}
     ]
-    definition["AlgorithmSpecification"]["TrainingImage"] = f"{REGISTRY}/echo:latest"
     config = {
         "HyperParameterTuningJobName": name,
         "HyperParameterTuningJobConfig": {
