@@ -1,100 +1,34 @@
-"""Images for Docker's engine: a folder of ``containers/`` or a :class:`Source` built once for each content.
+"""Images for Docker's engine: built from a folder or a :class:`Source` when missing, else pulled.
 
-The tag is a hash of the build context, so an edit makes a new image and the same content never builds twice.
 Source: https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/ImageBuild
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import io
 import os
 import re
-import sys
-import tarfile
-import tempfile
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from sagemaker_local.executors.base import ImageError, LineSink, Source
 from sagemaker_local.executors.docker_container import ONE_STREAM, EngineImage
+from sagemaker_local.executors.docker_context import Context, bases, folder_context, source_context
 from sagemaker_local.executors.docker_engine import LABEL_IMAGE, remove_container, spoken
-from sagemaker_local.images.environments import INCLUDE
-from sagemaker_local.images.image import PROGRAM_DIRECTORY, ImageFolders
+from sagemaker_local.images.catalogue import difference
+from sagemaker_local.images.image import ImageFolders
 
 if TYPE_CHECKING:
     import aiodocker
 
 LAST_LINES = 8
-LEFT_OUT = {"__pycache__", ".git", ".venv"}
-"""Never sent to the engine: they belong to the folder's development."""
-
 PROXIES = (
     "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy",
 )  # fmt: skip
 """Build arguments that every Dockerfile has: https://docs.docker.com/reference/dockerfile/#predefined-args"""
-
-SOURCE_DOCKERFILE = """FROM python:{version}-slim
-COPY requirements/ /tmp/requirements/
-RUN pip install --no-cache-dir --no-input -r /tmp/requirements/{name}
-COPY program/ {program}/
-ENV PATH={program}:$PATH
-WORKDIR {program}
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What is sent to the engine to build: names in the archive, with a file's path or its text."""
-
-    repository: str
-    name: str
-    entries: tuple[tuple[str, Path | str], ...]
-
-    def tag(self) -> str:
-        """``<repository>:<hash of everything>``; reads every file."""
-        digest = hashlib.sha256()
-        for name, content in self.entries:
-            data, mode = _content(content)
-            digest.update(f"{name}\0{mode:o}\0{len(data)}\0".encode())
-            digest.update(data)
-        return f"{self.repository}:{digest.hexdigest()[:20]}"
-
-    def archive(self) -> BinaryIO:
-        """A tar archive; the same content gives the same bytes."""
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-        with tarfile.open(fileobj=file, mode="w") as tar:
-            for name, content in self.entries:
-                member = tarfile.TarInfo(name)
-                data, member.mode = _content(content)
-                if isinstance(content, Path) and content.is_symlink():
-                    member.type, member.linkname = tarfile.SYMTYPE, os.readlink(content)
-                    tar.addfile(member)
-                    continue
-                member.size = len(data)
-                tar.addfile(member, io.BytesIO(data))
-        file.seek(0)
-        return file
-
-
-def folder_context(folder: Path) -> Context:
-    """The folder of an image, as ``docker build`` would send it."""
-    entries = tuple((str(path.relative_to(folder)), path) for path in _files(folder))
-    return Context(_repository(folder.name), folder.name, entries)
-
-
-def source_context(source: Source) -> Context:
-    """A Dockerfile of ours around a program without one."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    text = SOURCE_DOCKERFILE.format(version=version, name=source.requirements.name, program=PROGRAM_DIRECTORY)
-    entries: list[tuple[str, Path | str]] = [("Dockerfile", text)]
-    entries += [(f"requirements/{name}", path) for name, path in _requirements(source.requirements)]
-    entries += [(f"program/{path.relative_to(source.directory)}", path) for path in _files(source.directory)]
-    return Context(_repository(f"source-{source.directory.name}"), source.directory.name, tuple(entries))
 
 
 @dataclass(slots=True)
@@ -121,7 +55,17 @@ class DockerImages:
             folder = self.folders.folder(image)
         except ImageError as unknown:
             return await self._pulled(docker, image, unknown, log)
-        return await self._built(docker, folder_context(folder), log)
+        if told := difference(image, folder):
+            log(f"sagemaker-local: {told}")
+        return await self._of_folder(docker, folder, log)
+
+    async def _of_folder(self, docker: aiodocker.Docker, folder: Path, log: LineSink) -> str:
+        """Build a folder's image, after those that it builds on and that are folders here too."""
+        built = {}
+        for base in bases(folder):
+            if (below := self.folders.base(base)) is not None and below != folder:
+                built[base] = await self._of_folder(docker, below, log)
+        return await self._built(docker, folder_context(folder, built), log)
 
     async def inspect(self, docker: aiodocker.Docker, name: str, labels: Mapping[str, str]) -> EngineImage:
         """What the engine knows of an image that is ready; the labels are for what is made to find out."""
@@ -241,39 +185,3 @@ def _lines(part: dict[str, Any]) -> Iterator[str]:
     for line in re.split(r"[\r\n]+", text):
         if line.strip():
             yield line.rstrip()
-
-
-def _files(folder: Path) -> list[Path]:
-    found = []
-    for directory, names, files in os.walk(folder):
-        links = [name for name in names if (Path(directory) / name).is_symlink()]
-        names[:] = sorted(set(names) - LEFT_OUT - set(links))
-        found += [Path(directory) / name for name in (*files, *links) if not name.endswith(".pyc")]
-    return sorted(found)
-
-
-def _requirements(path: Path) -> Iterator[tuple[str, Path]]:
-    """A requirements file and those it includes, by their names relative to its folder."""
-    todo, seen = [path.name], set[str]()
-    while todo:
-        name = os.path.normpath(todo.pop())
-        if name in seen or name.startswith(".."):
-            continue
-        seen.add(name)
-        yield name, path.parent / name
-        text = (path.parent / name).read_text()
-        todo += [os.path.join(os.path.dirname(name), included) for included in INCLUDE.findall(text)]
-
-
-def _repository(name: str) -> str:
-    """A repository name that the engine takes: lower case, separators single and inside."""
-    cleaned = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    return f"sagemaker-local/{cleaned or 'image'}"
-
-
-def _content(content: Path | str) -> tuple[bytes, int]:
-    if isinstance(content, str):
-        return content.encode(), 0o644
-    if content.is_symlink():
-        return os.readlink(content).encode(), 0o777
-    return content.read_bytes(), 0o755 if os.access(content, os.X_OK) else 0o644

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sagemaker_local.executors.base import Source
-from sagemaker_local.executors.docker_image import folder_context, source_context
+from sagemaker_local.executors.docker_context import bases, folder_context, source_context
 
 
 @pytest.fixture
@@ -67,3 +67,20 @@ def test_a_source_gets_a_dockerfile_and_the_requirements_that_it_includes(tmp_pa
     assert "pip install --no-cache-dir --no-input -r /tmp/requirements/requirements-x.txt" in str(
         texts["Dockerfile"]
     )
+
+
+def test_a_base_that_is_a_folder_is_named_by_what_was_built_and_modes_go_with_the_files(folder):
+    (folder / "Dockerfile").write_text(
+        "FROM sagemaker-local/base\nCOPY --chmod=755 src/ /opt/program/\nCOPY other /\n"
+    )
+    (folder / "src" / "plain").write_text("text")
+    (folder / "other").write_text("text")
+    assert bases(folder) == ["sagemaker-local/base"]
+    context = folder_context(folder, {"sagemaker-local/base": "sagemaker-local/base:123"})
+    assert dict(context.entries)["Dockerfile"] == (
+        "FROM sagemaker-local/base:123\nCOPY src/ /opt/program/\nCOPY other /\n"
+    )
+    with tarfile.open(fileobj=context.archive()) as tar:
+        modes = {member.name: member.mode for member in tar.getmembers()}
+    assert (modes["src/plain"], modes["other"]) == (0o755, 0o644)
+    assert context.tag() != folder_context(folder, {"sagemaker-local/base": "sagemaker-local/base:4"}).tag()
