@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from sagemaker_local import limits
-from sagemaker_local.executors.base import Executor, ImageError, LineSink, Program, RunningProgram
+from sagemaker_local.executors.base import Executor, ImageError, Limits, LineSink, Program, RunningProgram
 from sagemaker_local.s3.object_store import ObjectStore
 from sagemaker_local.serving.artefact import ArtefactError
 from sagemaker_local.serving.container import Container
@@ -88,6 +88,8 @@ class ModelServer:
         self._stopped = asyncio.Event()
         self._own_network = container.isolated or container.image in _listening_regardless
         self.outstanding = 0
+        self.limits = Limits()
+        """What its instance type gives it; set before the start by who knows the type."""
 
     @property
     def ready(self) -> bool:
@@ -275,6 +277,7 @@ class ModelServer:
                     environment=self._environment,
                     port=port,
                     network=not self._own_network,
+                    limits=self.limits,
                 ),
                 self._log,
             )

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sagemaker_local.executors.base import Executor, LineSink
+from sagemaker_local.instances import allot
 from sagemaker_local.jobs.environment import common
 from sagemaker_local.logs.log_store import LogStore
 from sagemaker_local.names import instance_id
@@ -86,6 +87,11 @@ async def run_transform(
         )
         for number in range(1, int(job["TransformResources"]["InstanceCount"]) + 1)
     ]
+    allotment = allot(job["TransformResources"]["InstanceType"])
+    for server in servers:
+        server.limits = allotment.limits
+    if allotment.notice is not None:
+        log(allotment.notice)
     try:
         await asyncio.to_thread(work.mkdir, parents=True, exist_ok=True)
         for server in servers:

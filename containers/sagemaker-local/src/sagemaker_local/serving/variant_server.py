@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sagemaker_local.executors.base import Executor, LineSink
-from sagemaker_local.instances import instance_type
+from sagemaker_local.executors.base import Executor, Limits, LineSink
+from sagemaker_local.instances import allot, instance_type
+from sagemaker_local.limits import MIB
 from sagemaker_local.s3.object_store import ObjectStore
-from sagemaker_local.serving.container_group import ContainerGroup
 from sagemaker_local.serving.model_server import ModelServer
 from sagemaker_local.serving.multi_model import MultiModelServer
 from sagemaker_local.serving.serverless import ServerlessServer
@@ -32,7 +32,7 @@ def variant_server(
     log: LineSink,
     start_timeout_s: float,
 ) -> ModelServer:
-    """An instance of a variant, not yet started."""
+    """An instance of a variant, not yet started; held to what its instance type has."""
     new = functools.partial(
         ModelServer,
         variant.container,
@@ -44,15 +44,21 @@ def variant_server(
         start_timeout_s=start_timeout_s,
     )
     if variant.serverless is not None:
-        return ServerlessServer(
+        server: ModelServer = ServerlessServer(
             *new.args,
             **new.keywords,
             max_concurrency=variant.serverless["MaxConcurrency"],
             provisioned="ProvisionedConcurrency" in variant.serverless,
         )
-    if variant.container.others:
-        return ContainerGroup(*new.args, **new.keywords)
+        server.limits = Limits(memory_bytes=variant.serverless["MemorySizeInMB"] * MIB)
+        return server
     if variant.container.multi_model:
         memory_bytes = instance_type(variant.instance_type or DEFAULT_TYPE).memory_bytes
-        return MultiModelServer(*new.args, **new.keywords, memory_bytes=memory_bytes)
-    return new()
+        server = MultiModelServer(*new.args, **new.keywords, memory_bytes=memory_bytes)
+    else:
+        server = new()
+    allotment = allot(variant.instance_type)
+    server.limits = allotment.limits
+    if allotment.notice is not None:
+        log(allotment.notice)
+    return server
