@@ -1,8 +1,8 @@
-"""What is sent to Docker's engine to build: an image's folder, or a :class:`Source` with a Dockerfile of ours.
+"""What is sent to Docker's engine to build: an image's folder, or a :class:`Source` and a Dockerfile of ours.
 
 The tag is a hash of everything that is sent, so an edit makes a new image and the same content never builds
-twice. Two things of a Dockerfile are put differently for the builder that every engine has: the FROM of an image
-that is a folder here names the image built from it, and ``COPY --chmod`` becomes the modes of what is sent.
+twice. Two things of a Dockerfile are put differently for the builder that every engine has: the FROM of an
+image that is a folder here names the image built from it, and ``COPY --chmod`` becomes modes of what is sent.
 """
 
 from __future__ import annotations
