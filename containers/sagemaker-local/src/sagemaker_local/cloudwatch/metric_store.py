@@ -211,10 +211,11 @@ class MetricStore:
             rows = connection.execute(
                 "SELECT namespace, name, dimensions, MAX(last_s) FROM series "
                 "WHERE (?1 IS NULL OR namespace = ?1) AND (?2 IS NULL OR name = ?2) "
-                "GROUP BY namespace, name, dimensions ORDER BY namespace, name, dimensions",
+                "GROUP BY namespace, name, dimensions",
                 (namespace, name),
             ).fetchall()
-        return [Metric(row[0], row[1], _dimensions(row[2]), row[3]) for row in rows]
+        metrics = [Metric(row[0], row[1], _dimensions(row[2]), row[3]) for row in rows]
+        return sorted(metrics, key=lambda metric: (metric.namespace, metric.name, metric.dimensions))
 
     def units(self, namespace: str, name: str, dimensions: Mapping[str, str]) -> list[str]:
         """The units in which a metric has data."""

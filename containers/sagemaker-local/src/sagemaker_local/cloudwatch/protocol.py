@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import math
 import uuid
 import zlib
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sagemaker_local import limits
+from sagemaker_local.cloudwatch.queries import InvalidParameterValue
 from sagemaker_local.cloudwatch.wire_formats import CBOR_PATH, JsonFormat, WireFormat, wire_format
 from sagemaker_local.errors import (
     AwsError,
@@ -95,6 +97,7 @@ async def _answer(
     parsed = form.parse(described.input_shape, body)
     if not isinstance(parsed, dict):
         raise SerializationException(f"The request must be a structure, not {type(parsed).__name__}")
+    _require_finite(parsed, "the request")
     validate(described.input_shape, parsed)
     result = await asyncio.to_thread(operation, services, parsed)
     return Response(
@@ -102,6 +105,18 @@ async def _answer(
         media_type=form.content_type,
         headers={**form.headers, "x-amzn-requestid": request_id},
     )
+
+
+def _require_finite(value: Any, path: str) -> None:
+    """Refuse NaN and infinities: CloudWatch has no such values, and names the parameter."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _require_finite(item, name)
+    elif isinstance(value, list):
+        for item in value:
+            _require_finite(item, path)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise InvalidParameterValue(f"The parameter {path} must be a number between -2^360 and 2^360.")
 
 
 async def _body(request: Request) -> bytes:
