@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sagemaker_local.instances import Allotment, allot
+from sagemaker_local.jobs import left_behind
 from sagemaker_local.serving.container_log import ContainerLog
 
 LAST_LINES = 12
@@ -65,9 +66,8 @@ class Host:
     def failure_text(self, *files: str) -> str:
         """Why its program says it failed: the first file below /opt/ml that has text, else its last lines."""
         for name in files:
-            path = self.opt_ml / name
-            if path.is_file() and (text := path.read_text(errors="replace").strip()):
-                return text
+            if said := left_behind.text(self.opt_ml / name):
+                return said
         return "\n".join(self.last_lines).strip() or "the program printed nothing"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sagemaker_local.errors import AwsError
+from sagemaker_local.jobs.left_behind import leads_away, require_own
 from sagemaker_local.jobs.locations import Location
 from sagemaker_local.jobs.outcome import client_error
 from sagemaker_local.jobs.run import JobRun
@@ -46,11 +47,14 @@ async def upload_file(run: JobRun, path: Path, destination: Location) -> None:
     Raises:
         JobFailed: the bucket is not there.
     """
+    require_own(path)
     await asyncio.to_thread(_put, run, path, destination)
 
 
 def files(directory: Path) -> Iterator[Path]:
     """All regular files below a directory, sorted; links are followed as long as they stay inside."""
+    if leads_away(directory):
+        return
     inside = directory.resolve()
     for folder, names, filenames in os.walk(directory):
         names.sort()
@@ -101,6 +105,7 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 def _upload_tree(run: JobRun, directories: Sequence[Path], destination: Location) -> int:
     count = 0
     for directory in directories:
+        require_own(directory)
         for path in files(directory):
             _put(run, path, destination.join(*path.relative_to(directory).parts))
             count += 1
@@ -110,6 +115,8 @@ def _upload_tree(run: JobRun, directories: Sequence[Path], destination: Location
 def _upload_archive(
     run: JobRun, directories: Sequence[Path], destination: Location, log: Callable[[str], None]
 ) -> None:
+    for directory in directories:
+        require_own(directory)
     archive = run.directory / Path(destination.key).name
     pack(directories, archive, log)
     _put(run, archive, destination)

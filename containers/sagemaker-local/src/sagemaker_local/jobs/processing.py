@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sagemaker_local.executors.base import Program
-from sagemaker_local.jobs import environment, opt_ml
+from sagemaker_local.jobs import environment, left_behind, opt_ml
 from sagemaker_local.jobs.host import Host
 from sagemaker_local.jobs.inputs import S3Input, place
 from sagemaker_local.jobs.locations import Location
@@ -98,9 +98,6 @@ def _note_exit_message(run: JobRun) -> None:
     """The first kilobyte of what the programs left for whoever describes the job, one after the other."""
     message = b""
     for host in run.hosts:
-        path = host.opt_ml / EXIT_MESSAGE
-        if path.is_file():
-            with path.open("rb") as file:
-                message += file.read(EXIT_MESSAGE_BYTES)
+        message += left_behind.head(host.opt_ml / EXIT_MESSAGE, EXIT_MESSAGE_BYTES)
     if message:
         run.record.set(ExitMessage=message[:EXIT_MESSAGE_BYTES].decode(errors="replace"))
