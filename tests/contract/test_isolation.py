@@ -34,6 +34,16 @@ data, server, needle = settings["data"], int(settings["server"]), settings["othe
 if "wait_s" in settings:
     time.sleep(float(settings["wait_s"]))
     sys.exit(0)
+if "steal" in settings:
+    links = {"output/failure": "credentials", "model": ".", "checkpoints": "s3", "output/data": "."}
+    for name, target in links.items():
+        path = base / name
+        if path.is_dir():
+            os.rename(path, base / ("was-" + name.replace("/", "-")))
+        path.parent.mkdir(exist_ok=True)
+        path.symlink_to(os.path.join(data, target))
+    time.sleep(2.5)  # checkpoints are looked at meanwhile
+    sys.exit(int(settings["steal"]))
 found = {}
 
 
@@ -165,7 +175,8 @@ def sandboxed(
 
 def start(server: LocalServer, mine: str, other: str, **more: Any) -> str:
     name = f"spy-{uuid.uuid4().hex[:12]}"
-    isolated = more.pop("isolated", False)
+    isolated, checkpoint = more.pop("isolated", False), more.pop("checkpoint", None)
+    settings = {"CheckpointConfig": {"S3Uri": checkpoint}} if checkpoint else {}
     server.client("sagemaker").create_training_job(
         TrainingJobName=name,
         AlgorithmSpecification={
@@ -185,8 +196,28 @@ def start(server: LocalServer, mine: str, other: str, **more: Any) -> str:
         ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 5},
         StoppingCondition={"MaxRuntimeInSeconds": 300},
         EnableNetworkIsolation=isolated,
+        **settings,
     )
     return name
+
+
+@pytest.mark.parametrize("code", ["0", "1"])
+def test_links_left_behind_lead_nowhere(sandboxed: LocalServer, code: str) -> None:
+    s3, sagemaker = sandboxed.client("s3"), sandboxed.client("sagemaker")
+    name = start(sandboxed, mine="a", other="b", steal=code, checkpoint=f"s3://isolation/stolen-{code}")
+    deadline = time.monotonic() + 180
+    while (described := sagemaker.describe_training_job(TrainingJobName=name))[
+        "TrainingJobStatus"
+    ] == "InProgress":
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert described["TrainingJobStatus"] == "Failed"
+    assert SERVER_SECRET not in json.dumps(described, default=str)
+    if code == "0":
+        assert "a link stands in its place" in described["FailureReason"]
+    for each in s3.list_objects_v2(Bucket="isolation").get("Contents", []):
+        if name in each["Key"] or "stolen" in each["Key"]:
+            raise AssertionError(f"{each['Key']} was uploaded from outside the job")
 
 
 def report(server: LocalServer, name: str) -> dict[str, str]:
