@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.contract.deployment_probe import alarm, blue_green, probe, rolling, size, sound, stage, watched_by
 from tests.contract.serving_probe import Probe, eventually
 
 __all__ = ["probe"]
-CANARY = blue_green("CANARY", 200, CanarySize=size("INSTANCE_COUNT", 1), termination_s=200)
-ROLLING = rolling(size("INSTANCE_COUNT", 1), 200)
+CANARY = blue_green("CANARY", 400, CanarySize=size("INSTANCE_COUNT", 1), termination_s=400)
+ROLLING = rolling(size("INSTANCE_COUNT", 1), 400)
+PHASES = {
+    "canary bakes": (CANARY, "Step 1"),
+    "last step bakes": (CANARY, "Step 2"),
+    "half rolled": (ROLLING, "Step 2"),
+}
+"""Where each deployment is when the server is killed: its policy and the beginning of its StatusMessage."""
 
 
-def started(probe: Probe, deployment: dict[str, Any], version: str = "new", **environment: str) -> Any:
-    """An endpoint on its way from two old instances to two new ones, and both configs."""
+def created(probe: Probe) -> tuple[str, str]:
+    """An endpoint of two old instances that comes up, and its config."""
     old = probe.config(probe.model("old"), InitialInstanceCount=2)
-    name = probe.endpoint(old)
-    new = probe.config(probe.model(version, **environment), InitialInstanceCount=2)
+    return probe.endpoint(old, wait=False), old
+
+
+def update(probe: Probe, name: str, deployment: dict[str, Any], **environment: str) -> str:
+    """Begin to replace its instances by two new ones; returns their config."""
+    new = probe.config(probe.model("new", **environment), InitialInstanceCount=2)
     probe.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=new, DeploymentConfig=deployment)
-    return name, old, new
+    return new
 
 
 def killed(probe: Probe) -> None:
@@ -29,28 +37,43 @@ def killed(probe: Probe) -> None:
     probe.connect()
 
 
-@pytest.mark.parametrize(
-    ("deployment", "phase"),
-    [(CANARY, "Creating"), (CANARY, "Baking"), (CANARY, "Step 2"), (CANARY, ""), (ROLLING, "Step 2")],
-    ids=["coming up", "canary bakes", "last step bakes", "old fleet waits for its end", "half rolled"],
-)
-def test_a_deployment_goes_on_to_its_end(probe: Probe, deployment: dict[str, Any], phase: str) -> None:
-    name, _, new = started(probe, deployment)
-    what = "StatusMessage" if phase.startswith("Step") else "Status"
-    eventually(lambda: stage(probe, name, what).startswith(phase) if phase else not stage(probe, name))
+def reached(probe: Probe, name: str, message: str) -> bool:
+    """Whether a deployment is as far as that, or, where nobody looked in time, further."""
+    over = probe.describe(name)["EndpointStatus"] != "Updating"
+    return over or stage(probe, name, "StatusMessage") >= message
+
+
+def test_deployments_go_on_to_their_ends_from_every_phase(probe: Probe) -> None:
+    names = {phase: created(probe)[0] for phase in (*PHASES, "old fleet waits for its end", "coming up")}
+    for name in names.values():
+        probe.wait(name)
+    configs = {}
+    waiting = names["old fleet waits for its end"]
+    configs[waiting] = update(probe, waiting, blue_green("ALL_AT_ONCE", 0, termination_s=3600))
+    eventually(lambda: not stage(probe, waiting))  # of the new fleet: it has everything
+    for phase, (deployment, _) in PHASES.items():
+        configs[names[phase]] = update(probe, names[phase], deployment)
+    for phase, (_, message) in PHASES.items():
+        eventually(lambda name=names[phase], message=message: reached(probe, name, message))
+    coming = names["coming up"]
+    configs[coming] = update(probe, coming, CANARY)
     killed(probe)
-    ended = probe.wait(name)
-    assert ended["EndpointConfigName"] == new
-    assert ended["ProductionVariants"][0]["CurrentInstanceCount"] == 2
-    assert "FailureReason" not in ended
-    assert "PendingDeploymentSummary" not in ended
-    assert {probe.ask(name, "version") for _ in range(6)} == {b"new"}
+    for name, new in configs.items():
+        ended = probe.wait(name)
+        assert ended["EndpointConfigName"] == new
+        assert ended["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+        assert "FailureReason" not in ended
+        assert "PendingDeploymentSummary" not in ended
+        assert {probe.ask(name, "version") for _ in range(6)} == {b"new"}
+        probe.delete(name)
 
 
 def test_a_roll_back_goes_on_to_its_end(probe: Probe) -> None:
     bell = alarm(probe)
     long = rolling(size("INSTANCE_COUNT", 1), 3600)
-    name, old, _ = started(probe, watched_by(bell, long))
+    name, old = created(probe)
+    probe.wait(name)
+    update(probe, name, watched_by(bell, long))
     eventually(lambda: stage(probe, name) == "Baking")
     sound(probe, bell)
     eventually(lambda: stage(probe, name) != "Baking")
@@ -63,7 +86,9 @@ def test_a_roll_back_goes_on_to_its_end(probe: Probe) -> None:
 
 
 def test_the_old_fleet_serves_while_the_new_one_comes_back(probe: Probe) -> None:
-    name, old, _ = started(probe, CANARY, PING_STATUS="503")
+    name, old = created(probe)
+    probe.wait(name)
+    update(probe, name, CANARY, PING_STATUS="503")
     eventually(lambda: stage(probe, name) == "Creating")
     killed(probe)
     eventually(lambda: answers(probe, name) == b"old")
