@@ -111,8 +111,17 @@ class Cgroups:
         return Cgroup(tuple(directories), None if memory is None else memory / name / events)
 
     def sweep(self) -> None:
-        """Remove the groups that an earlier server on the same data directory left."""
-        for place in set(self.places.values()):
+        """Remove the groups that an earlier server on the same data directory left.
+
+        That server may have been in another group, such as another login's: its place is looked for in the
+        groups above and beside this one's, too.
+        """
+        found = set(self.places.values())
+        for place in self.places.values():
+            found.update(place.parent.glob(f"*/{place.name}"))
+            found.update(place.parent.parent.glob(f"{place.name}"))
+            found.update(place.parent.parent.glob(f"*/{place.name}"))
+        for place in found:
             if place.is_dir():
                 Cgroup(tuple(entry for entry in place.iterdir() if entry.is_dir()), None).remove()
                 with contextlib.suppress(OSError):
@@ -175,9 +184,10 @@ def _can_make_v2(start: Path, name: str) -> bool:
         _make(start / name / "try", unified=True)
         works = os.access(start / name / "try" / "memory.max", os.W_OK)
         (start / name / "try").rmdir()
-        (start / name).rmdir()
     except OSError:
         return False
+    with contextlib.suppress(OSError):
+        (start / name).rmdir()  # what an earlier server left may be in there: sweep takes it
     return works
 
 
@@ -187,9 +197,10 @@ def _v1_start(mount: Path, own: str | None, name: str) -> Path | None:
         try:
             (start / name).mkdir(exist_ok=True)
             works = os.access(start / name / probe, os.W_OK)
-            (start / name).rmdir()
         except OSError:
             continue
+        with contextlib.suppress(OSError):
+            (start / name).rmdir()  # what an earlier server left may be in there: sweep takes it
         if works:
             return start
     return None

@@ -158,6 +158,18 @@ def test_a_sweep_removes_what_is_left(tmp_path):
     assert not any(place.exists() for place in cgroups.places.values())
 
 
+def test_what_is_left_does_not_drive_the_next_server_elsewhere(tmp_path):
+    before = Cgroups.find(tmp_path)
+    if before is None:
+        pytest.skip("no control groups here")
+    before.make("left", Limits(memory_bytes=2**28))
+    after = Cgroups.find(tmp_path)
+    assert after is not None
+    assert after == before
+    Confinement(after)
+    assert not any(place.exists() for place in before.places.values())
+
+
 def v2(tmp_path: Path) -> tuple[Path, Path]:
     """Files as the kernel shows them, as far as files can: a directory of ours gets none by itself."""
     root = tmp_path / "cgroup"
