@@ -10,7 +10,7 @@ from sagemaker.serializers import CSVSerializer
 
 from clients.session import BUCKET, DATA, ROLE, found, rows, session
 
-INSTANCE = "ml.c5.large"
+INSTANCE = "ml.c5.xlarge"
 
 sagemaker_session = session()
 image = image_uris.retrieve("xgboost", "us-east-1", version="1.7-1")
@@ -44,6 +44,7 @@ compiled = model.compile(
     input_shape={"input": [1, 4]},
     output_path=f"s3://{BUCKET}/compiled",
     role=ROLE,
+    job_name=f"compile-{BUCKET}",
     framework="xgboost",
     framework_version="3.2.0",
 )

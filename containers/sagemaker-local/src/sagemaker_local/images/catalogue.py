@@ -41,11 +41,13 @@ class AwsImages:
         folders: Folder below ``frameworks`` by repository.
         packages: The package whose version the image's tag tells, by folder.
         refused: Why an image is not served, by repository.
+        inference: Repository of the image that serves what Neo compiled, by framework.
     """
 
     folders: Mapping[str, str]
     packages: Mapping[str, str]
     refused: Mapping[str, str]
+    inference: Mapping[str, str]
 
 
 @functools.cache
@@ -56,6 +58,7 @@ def aws_images() -> AwsImages:
         folders={name: entry["folder"] for entry in table["runtime"] for name in entry["repositories"]},
         packages={entry["folder"]: entry["package"] for entry in table["runtime"]},
         refused={name: entry["reason"] for entry in table["refused"] for name in entry["repositories"]},
+        inference=table["inference_images"],
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 
 from sagemaker_local import neo
 from sagemaker_local.executors.base import Program, Source
+from sagemaker_local.images.catalogue import aws_images
 from sagemaker_local.jobs import environment, opt_ml
 from sagemaker_local.jobs.inputs import fetch_object
 from sagemaker_local.jobs.locations import Location
@@ -45,3 +46,7 @@ async def run_compilation_job(run: JobRun) -> None:
     if code or not compiled.is_file():
         raise client_error(f"CompilationError: {run.leader.failure_text('output/failure')}")
     await upload_file(run, compiled, Location.parse(document["ModelArtifacts"]["S3ModelArtifacts"]))
+    if document["OutputConfig"].get("TargetDevice", "").startswith("ml_"):
+        repository = aws_images().inference[document["InputConfig"]["Framework"].upper()]
+        registry = f"{run.settings.account}.dkr.ecr.{run.settings.region}.amazonaws.com"
+        run.record.set(InferenceImage=f"{registry}/{repository}:latest")

@@ -17,7 +17,8 @@ def main() -> None:
     """Serve until SIGTERM."""
     model_dir = user_code.base_directory() / "model"
     multi_model = os.environ.get("SAGEMAKER_MULTI_MODEL", "").lower() == "true"
-    code = None if multi_model else user_code.fetch(model_dir)
+    # Of several models each may have a script of its own; one in S3 is everybody's.
+    code = user_code.fetch(None if multi_model else model_dir)
     if code is not None:
         user_code.install_requirements(code)
         # For the workers, which are processes of their own.

@@ -24,15 +24,18 @@ def base_directory() -> Path:
     return Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
 
 
-def fetch(model_dir: Path) -> Path | None:
-    """The directory of the user's code, fetched when it is in S3; None when there is none."""
+def fetch(model_dir: Path | None) -> Path | None:
+    """The directory of the user's code, fetched when it is in S3; None when there is none.
+
+    Args:
+        model_dir: The artefact, whose ``code`` counts when nothing else is said.
+    """
     given = os.environ.get(SUBMIT_DIRECTORY, "")
     if given.startswith("s3://"):
         return _download(given, base_directory() / "code")
-    for directory in (Path(given) if given else None, model_dir / "code"):
-        if directory is not None and directory.is_dir():
-            return directory
-    return None
+    places = [Path(given)] if given else []
+    places += [model_dir / "code"] if model_dir else []
+    return next((place for place in places if place.is_dir()), None)
 
 
 def install_requirements(code: Path) -> None:
