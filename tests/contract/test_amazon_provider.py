@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -277,6 +278,36 @@ def test_notebook(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
         eventually(lambda wanted=wanted: status() == wanted, 300)
     run(make("SageMakerDeleteNotebookOperator", instance_name=name, wait_for_completion=False))
     eventually(lambda: not probe.sagemaker.list_notebook_instances(NameContains=name)["NotebookInstances"])
+
+
+def test_automl(probe: Probe) -> None:
+    """From a table to an endpoint, by candidates that are training jobs."""
+    name, generator = unique("automl")[:24], random.Random(3)
+    rows = [(generator.gauss(0, 1), generator.choice("abc")) for _ in range(300)]
+    lines = [f"{x:.4f},{kind},{'yes' if x + (kind == 'a') > 0 else 'no'}\n" for x, kind in rows]
+    table = "x,kind,answer\n" + "".join(lines)
+    probe.s3.put_object(Bucket=BUCKET, Key=f"{name}/in/table.csv", Body=table.encode())
+    best = run(
+        make(
+            "SageMakerAutoMLOperator",
+            job_name=name,
+            s3_input=f"s3://{BUCKET}/{name}/in/",
+            target_attribute="answer",
+            s3_output=f"s3://{BUCKET}/{name}/out",
+            role_arn=ROLE,
+            autodeploy_endpoint_name=name,
+            extras={"AutoMLJobConfig": {"CompletionCriteria": {"MaxCandidates": 2}}},
+            check_interval=1,
+        )
+    )
+    assert best["FinalAutoMLJobObjectiveMetric"]["MetricName"] == "F1"
+    assert best["FinalAutoMLJobObjectiveMetric"]["Value"] > 0.8
+    sense("SageMakerAutoMLSensor", job_name=name)
+    listed = probe.sagemaker.list_candidates_for_auto_ml_job(AutoMLJobName=name)["Candidates"]
+    assert [each["CandidateStatus"] for each in listed] == ["Completed"] * 2
+    probe.wait(name)
+    assert probe.ask(name, body=b"3,b\n-3,b\n", Accept="text/csv").split() == [b"yes", b"no"]
+    probe.delete(name)
 
 
 def test_condition() -> None:

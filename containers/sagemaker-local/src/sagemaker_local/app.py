@@ -20,6 +20,7 @@ from sagemaker_local import __doc__ as about
 from sagemaker_local import wire
 from sagemaker_local.api import (
     application_autoscaling,
+    auto_ml_job,
     cloudwatch,
     compilation_job,
     endpoint,
@@ -77,6 +78,7 @@ SAGEMAKER: Mapping[str, Handler] = {
     **endpoint.OPERATIONS,
     **model_package_group.OPERATIONS,
     **model_package.OPERATIONS,
+    **auto_ml_job.OPERATIONS,
     **notebook_instance.OPERATIONS,
     **tag.OPERATIONS,
 }
@@ -196,6 +198,7 @@ class App:
         """Take up what an earlier server left, serve, and leave nothing running behind."""
         await self.services.jobs.start()
         await self.services.tuning.start()
+        await self.services.automl.start()
         await self.services.pipelines.start()
         await self.services.capture.start()
         await self.services.endpoints.start()
@@ -209,6 +212,7 @@ class App:
         finally:
             await self.services.notebooks.close()
             await self.services.pipelines.close()
+            await self.services.automl.close()
             await self.services.tuning.close()
             await self.services.alarm_evaluator.close()
             await self.services.autoscaling.close()

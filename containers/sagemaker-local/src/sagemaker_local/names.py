@@ -16,6 +16,7 @@ ARN_RESOURCES = {
     "transform_job": "transform-job",
     "hyper_parameter_tuning_job": "hyper-parameter-tuning-job",
     "pipeline": "pipeline",
+    "auto_ml_job": "automl-job",
     "notebook_instance": "notebook-instance",
     "model": "model",
     "endpoint_config": "endpoint-config",

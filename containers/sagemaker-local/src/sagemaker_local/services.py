@@ -29,6 +29,7 @@ from sagemaker_local.settings import Settings
 from sagemaker_local.store import Store
 
 if TYPE_CHECKING:
+    from sagemaker_local.automl.engine import AutoMLEngine
     from sagemaker_local.pipelines.engine import PipelineEngine
     from sagemaker_local.tuning.engine import TuningEngine
 
@@ -58,15 +59,18 @@ class Services:
     alarm_evaluator: AlarmEvaluator = field(init=False)
     autoscaling: AutoScaling = field(init=False)
     notebooks: NotebookEngine = field(init=False)
+    automl: AutoMLEngine = field(init=False)
     instance_metrics: InstanceMetrics = field(init=False)
     trial_metrics: TrialMetricStore = field(init=False)
 
     def __post_init__(self) -> None:
         """Wire the parts that act through the others, as clients do."""
         # These modules take this class.
+        from sagemaker_local.automl.engine import AutoMLEngine
         from sagemaker_local.pipelines.engine import PipelineEngine
         from sagemaker_local.tuning.engine import TuningEngine
 
+        self.automl = AutoMLEngine(self)
         self.tuning = TuningEngine(self)
         self.pipelines = PipelineEngine(self)
         self.alarm_evaluator = AlarmEvaluator(self.alarms, self.metrics)

@@ -16,6 +16,7 @@ JOBS_MOST = 100
 """The newest jobs; older ones are for List operations."""
 RATE_WINDOW_S = 60
 RUNNING_KINDS: Mapping[str, tuple[str, str]] = {
+    "auto_ml_job": ("AutoML job", "AutoMLJobStatus"),
     "hyper_parameter_tuning_job": ("tuning job", "HyperParameterTuningJobStatus"),
     "pipeline_execution": ("pipeline execution", "PipelineExecutionStatus"),
 }

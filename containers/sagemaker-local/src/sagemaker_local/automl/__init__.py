@@ -1,0 +1,1 @@
+"""Autopilot's AutoML jobs: candidates that are real training jobs, the best of them ready to deploy."""
