@@ -147,7 +147,9 @@ def _read_mappings(path: Path) -> dict[str, str]:
         table: dict[str, Any] = tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ImageError(f"Image mappings {path} cannot be read: {error}") from error
-    images = table.get("images", {})
+    images = table.get("images")
+    if not isinstance(images, dict):
+        images = {"images": None}
     wrong = [name for name, value in images.items() if not isinstance(value, str)]
     if wrong or set(table) - {"images"}:
         raise ImageError(
