@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sagemaker_local.errors import ResourceLimitExceeded, ValidationException
+from sagemaker_local.tuning.implied_metrics import definition_of
 from sagemaker_local.tuning.objective import Objective
 from sagemaker_local.tuning.ranges import Range, Values, grid, grid_size, random_values, read_ranges
 
@@ -163,12 +164,19 @@ def _space(
 ) -> Space:
     if objective is None:
         raise ValidationException("The metric to tune for (its Type and MetricName) is required")
-    metrics = [each["Name"] for each in definition["AlgorithmSpecification"].get("MetricDefinitions", [])]
-    if objective["MetricName"] not in metrics:
+    algorithm = definition["AlgorithmSpecification"]
+    metric = definition_of(algorithm, objective["MetricName"])
+    if metric is None:
+        known = ", ".join(each["Name"] for each in algorithm.get("MetricDefinitions", []))
         raise ValidationException(
             f"The objective metric '{objective['MetricName']}' must be one of MetricDefinitions, which are: "
-            f"{', '.join(metrics) or 'none'}"
+            f"{known or 'none'}"
         )
+    others = [each for each in algorithm.get("MetricDefinitions", []) if each["Name"] != metric["Name"]]
+    definition = {
+        **definition,
+        "AlgorithmSpecification": {**algorithm, "MetricDefinitions": [*others, metric]},
+    }
     space = Space(definition, read_ranges(ranges or {}), Objective.read(objective))
     static = definition.get("StaticHyperParameters", {})
     if both := sorted(static.keys() & {each.name for each in space.ranges}):
