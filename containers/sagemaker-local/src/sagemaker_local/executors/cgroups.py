@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ ROOT = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
 PERIOD_US = 100_000
 CONTROLLERS = ("memory", "cpu")
-MAKE_ATTEMPTS = 20
+MAKE_ATTEMPTS = 5
 REMOVE_TIMEOUT_S = 5.0
 
 
@@ -80,8 +81,8 @@ class Cgroups:
         own = _own_paths(membership)
         for unified_root in (root, root / "unified"):
             for start in _upwards(unified_root, own.get("")):
-                if _can_make_v2(start, name):
-                    return cls(dict.fromkeys(CONTROLLERS, start / name), unified=True)
+                if controllers := _v2_controllers(start, name):
+                    return cls(dict.fromkeys(controllers, start / name), unified=True)
         places = {
             controller: above / name
             for controller in CONTROLLERS
@@ -169,34 +170,39 @@ def _make(directory: Path, unified: bool) -> None:
 
 
 def _delegate(directory: Path) -> None:
-    """Let the groups below have the controllers (v2)."""
+    """Let the groups below have the controllers that this one has (v2)."""
+    there = set((directory / "cgroup.controllers").read_text().split())
     control = directory / "cgroup.subtree_control"
-    missing = set(CONTROLLERS) - set(control.read_text().split())
+    missing = there.intersection(CONTROLLERS) - set(control.read_text().split())
     if missing:
         control.write_text(" ".join(f"+{name}" for name in sorted(missing)))
 
 
-def _can_make_v2(start: Path, name: str) -> bool:
+def _v2_controllers(start: Path, name: str) -> tuple[str, ...]:
+    """Those that groups of ours below a group would have; none when none can be made, or without memory."""
     try:
-        if not set(CONTROLLERS) <= set((start / "cgroup.controllers").read_text().split()):
-            return False
         _delegate(start)
-        _make(start / name / "try", unified=True)
-        works = os.access(start / name / "try" / "memory.max", os.W_OK)
-        (start / name / "try").rmdir()
+        trial = start / name / "try"
+        _make(trial, unified=True)
+        found = tuple(each for each in CONTROLLERS if os.access(trial / f"{each}.max", os.W_OK))
+        works = "memory" in found and _can_enter(trial)
+        trial.rmdir()
     except OSError:
-        return False
+        return ()
     with contextlib.suppress(OSError):
         (start / name).rmdir()  # what an earlier server left may be in there: sweep takes it
-    return works
+    return found if works else ()
 
 
 def _v1_start(mount: Path, own: str | None, name: str) -> Path | None:
-    probe = {"memory": "memory.limit_in_bytes", "cpu": "cpu.cfs_quota_us"}[mount.name]
+    """The group of a controller, this process's or one above, below which ours can be made."""
+    setting = {"memory": "memory.limit_in_bytes", "cpu": "cpu.cfs_quota_us"}[mount.name]
     for start in _upwards(mount, own):
+        trial = start / name / "try"
         try:
-            (start / name).mkdir(exist_ok=True)
-            works = os.access(start / name / probe, os.W_OK)
+            _make(trial, unified=False)
+            works = os.access(trial / setting, os.W_OK) and _can_enter(trial)
+            trial.rmdir()
         except OSError:
             continue
         with contextlib.suppress(OSError):
@@ -204,6 +210,12 @@ def _v1_start(mount: Path, own: str | None, name: str) -> Path | None:
         if works:
             return start
     return None
+
+
+def _can_enter(directory: Path) -> bool:
+    """Whether a process may move itself into a group; with v2 that takes rights on the groups above, too."""
+    enter = ("/bin/sh", "-c", 'echo 0 > "$1/cgroup.procs"', "sh", str(directory))
+    return subprocess.run(enter, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def _upwards(mount: Path, own: str | None) -> Iterator[Path]:

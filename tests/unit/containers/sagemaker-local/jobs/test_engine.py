@@ -38,6 +38,28 @@ async def test_a_waiting_job_stops_at_once_and_leaves_its_place_to_others(jobs, 
     assert (await jobs.ended("processing_job", "third"))["ProcessingJobStatus"] == "Completed"
 
 
+async def test_a_job_that_waits_too_long_for_its_place_is_stopped(jobs, make_image):
+    await jobs.train("first", make_image("sleeper", {"train": SLEEP}))
+    await jobs.printed("training_job", "first", "ready")
+    await jobs.train(
+        "second",
+        make_image("quick", {"train": QUICK}),
+        StoppingCondition={"MaxRuntimeInSeconds": 60, "MaxPendingTimeInSeconds": 1},
+    )
+    document = await jobs.ended("training_job", "second")
+    assert document["TrainingJobStatus"] == document["SecondaryStatus"] == "Stopped"
+    assert "waited for a place longer than MaxPendingTimeInSeconds (1)" in document["FailureReason"]
+    assert "TrainingStartTime" not in document
+
+
+async def test_who_waits_for_a_jobs_end_sees_it(jobs, make_image):
+    await jobs.train("name", make_image("quick", {"train": QUICK}))
+    await jobs.engine.ended("training_job", "name")
+    assert jobs.document("training_job", "name")["TrainingJobStatus"] == "Completed"
+    await jobs.engine.ended("training_job", "name")
+    await jobs.engine.ended("training_job", "nobody")
+
+
 async def test_a_name_is_taken_for_ever_and_a_finished_job_cannot_be_stopped(jobs, make_image):
     uri = make_image("quick", {"train": QUICK})
     await jobs.train("name", uri)

@@ -1,3 +1,4 @@
+import dataclasses
 import gzip
 import io
 import json
@@ -7,6 +8,7 @@ import tarfile
 import pytest
 
 from sagemaker_local.errors import ValidationException
+from sagemaker_local.executors.choice import choose_executor
 
 PROGRAM = (
     "#!/usr/bin/env python\nimport json, os, pathlib, signal, sys, time\nbase = pathlib.Path('/opt/ml')\n"
@@ -197,6 +199,46 @@ async def test_checkpoints_of_a_failed_job_are_kept_for_the_next(jobs, make_imag
     await jobs.train("t1", uri, CheckpointConfig={"S3Uri": "s3://bucket/checkpoints/"})
     assert (await jobs.ended("training_job", "t1"))["TrainingJobStatus"] == "Failed"
     assert jobs.read("checkpoints/step") == b"3"
+
+
+async def test_what_the_debugger_writes_goes_where_its_configuration_says(jobs, make_image):
+    uri = image(
+        make_image,
+        """
+config = json.loads((base / "input/config/debughookconfig.json").read_text())
+(pathlib.Path(config["LocalPath"]) / "step-1").write_text("tensor")
+(base / "output/tensorboard/events").write_text("event")
+""",
+    )
+    await jobs.train(
+        "t1",
+        uri,
+        DebugHookConfig={"S3OutputPath": "s3://bucket/debug", "LocalPath": "/opt/ml/output/mine"},
+        TensorBoardOutputConfig={"S3OutputPath": "s3://bucket/board"},
+        ProfilerConfig={"S3OutputPath": "s3://bucket/profile", "DisableProfiler": False},
+    )
+    document = await jobs.ended("training_job", "t1")
+    assert document["TrainingJobStatus"] == "Completed", jobs.lines("training_job", "t1")
+    assert document["ProfilingStatus"] == "Enabled"
+    assert jobs.read("debug/step-1") == b"tensor"
+    assert jobs.read("board/events") == b"event"
+
+
+async def test_fast_file_where_nothing_can_be_mounted_is_a_copy(jobs, make_image, monkeypatch):
+    settings = dataclasses.replace(jobs.settings, executor="base-directory")
+    monkeypatch.setattr(jobs.engine, "executor", choose_executor(settings))
+    text = """
+place = pathlib.Path(os.environ["SAGEMAKER_BASE_DIR"], "input/data/train/a")
+print(place.read_text(), place.stat().st_nlink, pathlib.Path(os.environ["SM_CHANNEL_TRAIN"], "a").read_text())
+place.write_text("changed")
+"""
+    jobs.put("train/a", b"text")
+    fast = channel("train", "s3://bucket/train/", InputMode="FastFile")
+    await jobs.train("t1", image(make_image, text), InputDataConfig=[fast])
+    document = await jobs.ended("training_job", "t1")
+    assert document["TrainingJobStatus"] == "Completed", document
+    assert jobs.lines("training_job", "t1") == ["text 1 text"]
+    assert jobs.read("train/a") == b"text"
 
 
 @pytest.mark.parametrize(
