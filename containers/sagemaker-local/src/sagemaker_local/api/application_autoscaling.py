@@ -207,7 +207,12 @@ def _describe(kind: str, answer: str, matches: Filter, *, newest_first: bool = F
         start = 0
         if "NextToken" in request:
             try:
-                start = names.index(base64.urlsafe_b64decode(request["NextToken"].encode()).decode()) + 1
+                start = (
+                    names.index(
+                        base64.b64decode(request["NextToken"].encode(), b"-_", validate=True).decode()
+                    )
+                    + 1
+                )
             except (ValueError, binascii.Error):
                 raise InvalidNextTokenException("The NextToken is not valid") from None
         most = request.get("MaxResults", PAGE_DEFAULT)

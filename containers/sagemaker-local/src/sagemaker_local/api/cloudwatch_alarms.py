@@ -179,7 +179,7 @@ def _page(found: Sequence[Alarm], most: int, token: str | None) -> tuple[Sequenc
     after = ""
     if token is not None:
         try:
-            after = base64.urlsafe_b64decode(token.encode()).decode()
+            after = base64.b64decode(token.encode(), b"-_", validate=True).decode()
         except (binascii.Error, ValueError):
             raise InvalidNextToken("The NextToken is not valid") from None
     left = [alarm for alarm in found if alarm.name > after]
@@ -258,7 +258,7 @@ def _after(items: Sequence[HistoryItem], token: str | None) -> int:
     if token is None:
         return 0
     try:
-        last = int(base64.urlsafe_b64decode(token.encode()))
+        last = int(base64.b64decode(token.encode(), b"-_", validate=True))
     except (binascii.Error, ValueError):
         raise InvalidNextToken("The NextToken is not valid") from None
     return next((at + 1 for at, item in enumerate(items) if item.item_id == last), len(items))

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REQUESTS_INTERVAL_S = 1.0
-PROCESSES_INTERVAL_S = 10.0
+PROCESSES_INTERVAL_S = 5.0
 ENDPOINTS = "/aws/sagemaker/Endpoints"
 
 
@@ -112,10 +112,10 @@ class InstanceMetrics:
     def sample(self, watched: list[Watched]) -> None:
         """Publish what each process tree uses now."""
         disk = shutil.disk_usage(self._services.settings.data_dir)
-        used = {each.pid: usage(each.pid) for each in watched}
+        used = usage({each.pid for each in watched}) if watched else {}
         at = time.monotonic()
         for each in watched:
-            if (found := used[each.pid]) is None:
+            if (found := used.get(each.pid)) is None:
                 continue
             cpu_s, rss_bytes = found
             values = {"DiskUtilization": 100.0 * disk.used / disk.total}
@@ -137,20 +137,28 @@ def memory_bytes(type_: str | None) -> float | None:
         return None
 
 
-def usage(pid: int) -> tuple[float, float] | None:
-    """Processor seconds and resident bytes of a process and all below it; None when it is gone."""
+def usage(pids: Iterable[int]) -> dict[int, tuple[float, float]]:
+    """Processor seconds and resident bytes of processes with all below them; those that are gone are left out."""
     import psutil  # not before there is something to sample
 
-    try:
-        first = psutil.Process(pid)
-        processes = [first, *first.children(recursive=True)]
-    except psutil.Error:
-        return None
-    cpu_s = rss_bytes = 0.0
-    for process in processes:
+    below: dict[int, list[int]] = {}
+    for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            times = process.cpu_times()
-            # Of processes that ended below, their parents count the time.
-            cpu_s += times.user + times.system + times.children_user + times.children_system
-            rss_bytes += process.memory_info().rss
-    return cpu_s, rss_bytes
+            below.setdefault(process.ppid(), []).append(process.pid)
+    found = {}
+    for first in pids:
+        cpu_s = rss_bytes = 0.0
+        waiting, there = [first], False
+        while waiting:
+            pid = waiting.pop()
+            waiting += below.get(pid, ())
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(pid)
+                times = process.cpu_times()
+                # Of processes that ended below, their parents count the time.
+                cpu_s += times.user + times.system + times.children_user + times.children_system
+                rss_bytes += process.memory_info().rss
+                there = True
+        if there:
+            found[first] = (cpu_s, rss_bytes)
+    return found

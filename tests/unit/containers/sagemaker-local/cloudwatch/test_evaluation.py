@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,7 +52,7 @@ periods = st.integers(1, 6)
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> dict[str, object]:
+def situations(draw: st.DrawFn) -> dict[str, Any]:
     count = draw(periods)
     point = st.sampled_from([True, False, None])
     return {
@@ -62,13 +64,13 @@ def situations(draw: st.DrawFn) -> dict[str, object]:
     }
 
 
-def run(situation: dict[str, object]) -> str:
+def run(situation: dict[str, Any]) -> str:
     points = situation["points"]
     return evaluate(points, **{key: each for key, each in situation.items() if key != "points"})  # type: ignore[arg-type]
 
 
 @given(situations())
-def test_with_all_data_the_latest_points_alone_decide(situation: dict) -> None:
+def test_with_all_data_the_latest_points_alone_decide(situation: dict[str, Any]) -> None:
     points = [point or False for point in situation["points"]]
     breaching = sum(points[-situation["evaluation_periods"] :])
     expected = ALARM if breaching >= situation["datapoints_to_alarm"] else OK
@@ -76,21 +78,21 @@ def test_with_all_data_the_latest_points_alone_decide(situation: dict) -> None:
 
 
 @given(situations())
-def test_another_breach_never_ends_an_alarm(situation: dict) -> None:
+def test_another_breach_never_ends_an_alarm(situation: dict[str, Any]) -> None:
     if run(situation) == ALARM:
         worse = [True if point is False else point for point in situation["points"]]
         assert run(situation | {"points": worse}) == ALARM
 
 
 @given(situations())
-def test_only_silence_is_insufficient(situation: dict) -> None:
+def test_only_silence_is_insufficient(situation: dict[str, Any]) -> None:
     if run(situation) == INSUFFICIENT and situation["state"] != INSUFFICIENT:
         assert situation["treat_missing_data"] == "missing"
         assert set(situation["points"]) == {None}
 
 
 @given(situations())
-def test_treating_missing_data_as_something_always_decides(situation: dict) -> None:
+def test_treating_missing_data_as_something_always_decides(situation: dict[str, Any]) -> None:
     if situation["treat_missing_data"] in ("breaching", "notBreaching"):
         assert run(situation) in (OK, ALARM)
         assert run(situation) == run(situation | {"state": INSUFFICIENT})

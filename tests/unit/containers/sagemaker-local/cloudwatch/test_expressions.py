@@ -50,8 +50,8 @@ def test_values(expression: str, expected: object) -> None:
 
 
 WRONG = [
-    "", "m1 +", "m1 m2", "(m1", "SUM m1", "ANOMALY_DETECTION_BAND(m1)", "SUM(m1, m2)", "1 / 0", "FILL(m1, LINEAR)",
-    "FILL(1, 0)", "m1 ;", "IF([m1],1)",
+    "", "m1 +", "m1 m2", "(m1", "SUM m1", "ANOMALY_DETECTION_BAND(m1)", "SUM(m1, m2)", "1 / 0",
+    "FILL(m1, LINEAR)", "FILL(1, 0)", "m1 ;", "IF([m1],1)",
 ]  # fmt: skip
 
 

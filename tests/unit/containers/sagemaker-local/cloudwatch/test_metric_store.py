@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ def test_dimensions_in_any_order_are_one_metric_and_units_are_not(store: MetricS
     store.put("N", "m", {"b": "2", "a": "1"}, 4.0, "Bytes", at_s=NOON_S)
     (metric,) = store.metrics("N")
     assert metric.dimensions == (("a", "1"), ("b", "2"))
-    window = {"start_s": NOON_S, "end_s": NOON_S + 60, "period_s": 60}
+    window: Any = {"start_s": NOON_S, "end_s": NOON_S + 60, "period_s": 60}
     assert store.points("N", "m", {"a": "1", "b": "2"}, **window)[NOON_S].total == 7.0
     assert store.points("N", "m", {"a": "1", "b": "2"}, unit="None", **window)[NOON_S].total == 3.0
 

@@ -33,7 +33,7 @@ def test_any_split_merges_to_the_same(values: list[float], parts: int) -> None:
     assert whole.count == len(values)
     assert (whole.least, whole.most) == (min(values), max(values))
     assert whole.total == pytest.approx(math.fsum(values), rel=1e-9, abs=1e-3)
-    assert sum(whole.values.values()) == len(values)
+    assert sum((whole.values or {}).values()) == len(values)
 
 
 @given(st.lists(numbers, min_size=1, max_size=400), st.floats(0.01, 1))
