@@ -4,7 +4,7 @@
     .venv/bin/python benchmarks/load.py --jobs 50 --seconds 5 --describes 20 --megabytes 5 --invocations 50
 
 Starts a server of its own on a directory of its own; the clients are a process of theirs. Every call is
-due at a fixed time (open loop): a server that is too slow shows as latency, and at last as calls that were not made.
+due at a fixed time (open loop): a server that is too slow shows as latency and a lower rate.
 """
 
 from __future__ import annotations
@@ -162,7 +162,8 @@ async def keep_up(calls: Calls, call: Callable[[], Awaitable[int]], seconds: flo
     async def one() -> None:
         due = time.perf_counter()
         try:
-            calls.bytes += await call()
+            size = await call()
+            calls.bytes += size
             calls.made += 1
             calls.latencies_s.append(time.perf_counter() - due)
         except Exception as error:  # whatever it is, it is counted
@@ -299,9 +300,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             figures: dict[str, Any] = mine.recv()
             client.join()
             after = psutil.Process(server.pid).memory_info().rss
+            times = psutil.Process(server.pid).cpu_times()
+            busy_s = times.user + times.system
             text = (base / "server.log").read_text(errors="replace")
             figures |= {
                 "start_s": round(start_s, 2),
+                "server_cpu_s": round(busy_s, 1),
                 "rss_idle_mb": round(idle / 1e6),
                 "rss_most_mb": round(memory.most / 1e6),
                 "rss_after_mb": round(after / 1e6),
