@@ -123,10 +123,12 @@ class Executor(Protocol):
     Attributes:
         name: As ``--executor`` takes it.
         own_networks: Whether a program can have a network of its own that it is served from.
+        network_interface: Through which the programs of a job's hosts reach each other.
     """
 
     name: str
     own_networks: bool
+    network_interface: str
 
     async def prepare(self, image: str | Source, log: LineSink) -> None:
         """Make the image ready to start; cached, safe to call side by side.

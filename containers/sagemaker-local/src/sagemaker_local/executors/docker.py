@@ -63,6 +63,7 @@ class DockerExecutor:
 
     name = "docker"
     own_networks = True
+    network_interface = "eth0"
 
     def __init__(self, images: ImageFolders, settings: Settings) -> None:
         self._settings = settings

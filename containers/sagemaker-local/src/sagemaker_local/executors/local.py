@@ -25,6 +25,8 @@ class LocalExecutor(abc.ABC):
 
     name: str
     own_networks = True
+    network_interface = "lo"
+    """All hosts of a job are on this machine, at addresses of its loopback interface."""
 
     def __init__(self, images: ImageFolders, scratch: Path, hidden: tuple[Path, ...] = ()) -> None:
         self.images = images
@@ -46,7 +48,8 @@ class LocalExecutor(abc.ABC):
         await self.images.image(image, log)
 
     async def close(self) -> None:
-        """Nothing is held between programs."""
+        """Return at once: nothing is held between programs."""
+        return None
 
     async def start(self, program: Program, log: LineSink) -> RunningProgram:
         """Start a program of an image in its sandbox."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sagemaker_local.executors.container import OPT_ML
-from sagemaker_local.jobs.host import NETWORK_INTERFACE, Host
+from sagemaker_local.jobs.host import Host
 from sagemaker_local.jobs.warm_pool import CACHE, CACHE_VARIABLE, keep_alive_s
 from sagemaker_local.settings import Settings
 
@@ -56,7 +56,7 @@ def for_training(
         "SM_HOSTS": json.dumps([each.name for each in hosts]),
         "SM_CURRENT_INSTANCE_TYPE": host.group.instance_type,
         "SM_CURRENT_INSTANCE_GROUP": host.group.name,
-        "SM_NETWORK_INTERFACE_NAME": NETWORK_INTERFACE,
+        "SM_NETWORK_INTERFACE_NAME": host.network_interface,
         "SM_NUM_CPUS": str(host.allotment.vcpus),
         "SM_NUM_GPUS": "0",
         **({CACHE_VARIABLE: CACHE} if keep_alive_s(document) else {}),

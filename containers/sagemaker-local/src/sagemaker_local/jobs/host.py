@@ -18,9 +18,6 @@ LAST_LINES = 12
 HOMOGENEOUS = "homogeneousCluster"
 """What AWS calls the one group of a cluster without InstanceGroups."""
 
-NETWORK_INTERFACE = "lo"
-"""Hosts of a job reach each other by addresses of the loopback interface."""
-
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -41,6 +38,7 @@ class Host:
         group: The instances that it belongs to.
         directory: Below it everything of the host lies.
         log: Its log stream.
+        network_interface: Through which it reaches the others.
         last_lines: The end of its output.
         pid: The first process of its program, once that runs.
     """
@@ -50,6 +48,7 @@ class Host:
     group: Group
     directory: Path
     log: ContainerLog
+    network_interface: str = "lo"
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
     pid: int | None = None
 
@@ -115,5 +114,5 @@ def resource_config(host: Host, hosts: Sequence[Host]) -> dict[str, Any]:
             }
             for group in groups
         ],
-        "network_interface_name": NETWORK_INTERFACE,
+        "network_interface_name": host.network_interface,
     }

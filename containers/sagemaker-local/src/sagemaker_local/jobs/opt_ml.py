@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sagemaker_local.jobs.host import NETWORK_INTERFACE, Host, resource_config
+from sagemaker_local.jobs.host import Host, resource_config
 
 TRAINING_DIRECTORIES = ("input/config", "input/data", "model", "output/data", "checkpoints", "code")
 
@@ -53,7 +53,7 @@ def write_processing_tree(host: Host, hosts: Sequence[Host], document: dict[str,
             "current_host": host.name,
             "hosts": [each.name for each in hosts],
             "current_instance_type": host.group.instance_type,
-            "network_interface_name": NETWORK_INTERFACE,
+            "network_interface_name": host.network_interface,
         },
     )
 

@@ -112,7 +112,8 @@ class JobRun:
             log = ContainerLog(self.logs, self.kind.log_group, f"{self.name}/{name}-{at}")
             self._logs.append(log)
             address = host.address(self.number, number)
-            self.hosts.append(Host(name, address, group, self.directory / name, log))
+            interface = self.executor.network_interface
+            self.hosts.append(Host(name, address, group, self.directory / name, log, interface))
         for each in self.hosts:
             await asyncio.to_thread(each.opt_ml.mkdir, parents=True, exist_ok=True)
 
