@@ -118,8 +118,10 @@ class AsynchronousInference:
                     pause_s = REPORT_S if self._reported else None
             except Exception:
                 logger.exception("the queue of asynchronous invocations is not worked off")
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes together with its result.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await self._woken.wait()
             self._woken.clear()
 
     def _report(self, backlog: Mapping[str, int]) -> None:
