@@ -242,7 +242,8 @@ print(socket.gethostbyname(socket.gethostname()) == socket.gethostbyname("algo-2
     stranger = await start("stranger", knock)
     assert await asyncio.wait_for(stranger.wait(), END_S) == 1
     second = await start("algo-2", asking, hosts=hosts)
-    assert await asyncio.wait_for(asyncio.gather(first.wait(), second.wait()), END_S) == [0, 0]
+    for running in (first, second):
+        assert await asyncio.wait_for(running.wait(), END_S) == 0
     assert {"met", "True"} <= set(lines)
 
 
