@@ -36,9 +36,11 @@ from airflow_sagemaker.specs.loading import SpecError, load_pipelines
 from airflow_sagemaker.specs.pipeline import Pipeline
 from sagemaker_local import app, cli, limits
 from sagemaker_local.api import (
+    cloudwatch,
     endpoint_config,
     identity,
     model_package,
+    sagemaker_metrics,
     training_request,
 )
 from sagemaker_local.executors.choice import EXECUTORS
@@ -342,6 +344,9 @@ SERVED = {
     "SageMaker": set(app.JSON_TARGETS["SageMaker"][1]),
     "SageMaker runtime": set(service_model("sagemaker-runtime").operation_names),
     "CloudWatch Logs": set(app.JSON_TARGETS["Logs_20140328"][1]),
+    "CloudWatch": set(cloudwatch.OPERATIONS),
+    "SageMaker Metrics": set(sagemaker_metrics.OPERATIONS),
+    "Application Auto Scaling": set(app.JSON_TARGETS["AnyScaleFrontendService"][1]),
     "S3": S3_OPERATIONS,
     "STS, IAM, ECR, SNS, SQS and EventBridge": {operation for _, operation in identity.OPERATIONS},
 }
@@ -354,7 +359,8 @@ def test_served_operations(service: str) -> None:
 
 
 def test_every_service_that_is_routed_has_a_section() -> None:
-    assert {service for service, _ in app.JSON_TARGETS.values()} == {"sagemaker", "logs"}
+    targets = {service for service, _ in app.JSON_TARGETS.values()}
+    assert targets == {"sagemaker", "logs", "application-autoscaling"}
     assert set(identity.SIGNING_NAMES) == {"iam", "sts", "ecr", "sns", "sqs", "events"}
 
 

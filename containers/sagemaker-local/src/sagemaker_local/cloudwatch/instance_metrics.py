@@ -138,7 +138,7 @@ def memory_bytes(type_: str | None) -> float | None:
 
 
 def usage(pids: Iterable[int]) -> dict[int, tuple[float, float]]:
-    """Processor seconds and resident bytes of processes with all below them; those that are gone are left out."""
+    """Processor seconds and resident bytes of processes with all below them; without those that are gone."""
     import psutil  # not before there is something to sample
 
     below: dict[int, list[int]] = {}
