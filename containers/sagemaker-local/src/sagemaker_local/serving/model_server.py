@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,13 +16,10 @@ from sagemaker_local.executors.base import Executor, ImageError, Limits, LineSin
 from sagemaker_local.s3.object_store import ObjectStore
 from sagemaker_local.serving.artefact import ArtefactError
 from sagemaker_local.serving.container import Container
-from sagemaker_local.serving.http import Answer, Client, ConnectionLost, NotListening
-from sagemaker_local.serving.listening import PORT, is_taken, listens_on
+from sagemaker_local.serving.container_network import PORT, ContainerNetwork
+from sagemaker_local.serving.health import UNHEALTHY_PINGS, Health
+from sagemaker_local.serving.http import Answer, Client, NotListening
 
-START_POLL_S = 0.05
-HEALTH_POLL_S = 5.0
-UNHEALTHY_PINGS = 4
-"""So many failed health checks in a row, with no request under way, and the container is replaced."""
 START_CRASHES = 3
 """A container that ends so many times before its first good /ping will not come up."""
 BACKOFF_FIRST_S = 0.2
@@ -31,13 +27,6 @@ BACKOFF_MOST_S = 30.0
 STEADY_S = 60.0
 """A container that ran for this long is not in a crash loop."""
 PLACED = ".artefacts-complete"
-
-LISTENING_CHECK_S = 1.0
-"""A container that is slow to answer is looked at so often: perhaps it listens elsewhere."""
-
-_ports_taken: set[int] = set()
-_listening_regardless: set[str] = set()
-"""Images that were seen to listen on 8080 whatever they are told."""
 
 
 class ServeError(Exception):
@@ -81,12 +70,10 @@ class ModelServer:
         self._start_timeout_s = start_timeout_s
         self._program: RunningProgram | None = None
         self._client: Client | None = None
-        self._ready = asyncio.Event()
-        self._suspected = asyncio.Event()
         self._crashes = 0
         self._running: asyncio.Task[None] | None = None
-        self._stopped = asyncio.Event()
-        self._own_network = container.isolated or container.image in _listening_regardless
+        self._network = ContainerNetwork(container, executor, log)
+        self._health = Health(log, lambda: self.outstanding > 0)
         self.outstanding = 0
         self.limits = Limits()
         """What its instance type gives it; set before the start by who knows the type."""
@@ -94,7 +81,7 @@ class ModelServer:
     @property
     def ready(self) -> bool:
         """Whether it answered its last /ping and its process is there."""
-        return self._ready.is_set()
+        return self._health.ready
 
     @property
     def pid(self) -> int | None:
@@ -112,15 +99,7 @@ class ModelServer:
         Raises:
             NotListening: it was stopped meanwhile and will not come back: ask another.
         """
-        waits = [asyncio.create_task(event.wait()) for event in (self._ready, self._stopped)]
-        try:
-            await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        if self._stopped.is_set():
-            raise NotListening("the instance was taken out of service")
-        return self.ready
+        return await self._health.wait_ready(timeout_s)
 
     async def start(self) -> None:
         """Bring the container up; returns when it answers /ping, and supervises it from then on.
@@ -135,7 +114,7 @@ class ModelServer:
             self._log(str(error))
             raise ServeError(str(error)) from error
         self._running = asyncio.create_task(self._supervise())
-        ready = asyncio.create_task(self._ready.wait())
+        ready = asyncio.create_task(self._health.comes_up())
         try:
             done, _ = await asyncio.wait(
                 {self._running, ready},
@@ -156,7 +135,7 @@ class ModelServer:
 
     async def stop(self, grace_s: float = limits.SERVE_STOP_GRACE_S) -> None:
         """Stop supervising and the container; nothing is left running."""
-        self._stopped.set()
+        self._health.retire()
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait({self._running})
@@ -211,8 +190,7 @@ class ModelServer:
 
     def suspect(self) -> None:
         """Someone saw it refuse a connection: not ready until /ping says otherwise."""
-        self._ready.clear()
-        self._suspected.set()
+        self._health.suspect()
 
     def _place(self) -> None:
         """Fill ``/opt/ml``; once, however often the container starts."""
@@ -232,12 +210,12 @@ class ModelServer:
         while True:
             started = time.monotonic()
             ended = await self._run_once()
-            came_up = came_up or self._came_up
+            came_up = came_up or self._health.came_up
             if time.monotonic() - started > STEADY_S:
                 self._crashes = 0
             self._crashes += 1
             self._log(f"The container ended: {ended}.")
-            if not came_up and await self._moved():
+            if not came_up and await self._network.moves(self._health.elsewhere):
                 continue
             if not came_up and self._crashes >= START_CRASHES:
                 raise PingError(f"it ended {self._crashes} times before it answered /ping: {ended}")
@@ -245,29 +223,9 @@ class ModelServer:
             self._log(f"The container is started again in {backoff_s:g} s.")
             await asyncio.sleep(backoff_s)
 
-    async def _moved(self) -> bool:
-        """Whether it gets a network of its own now, because it listens on 8080 whatever it is told."""
-        if self._own_network or not (self._elsewhere or await asyncio.to_thread(is_taken, PORT)):
-            return False
-        if not self._executor.own_networks:
-            self._log(
-                f"The executor '{self._executor.name}' cannot serve a container that listens on {PORT}."
-            )
-            return False
-        if self._elsewhere:
-            _listening_regardless.add(self._container.image)
-        self._own_network = True
-        self._log(
-            f"The container is started again in a network of its own, where {PORT} is free: nothing leads "
-            "out of it. To keep the machine's network, listen on SAGEMAKER_BIND_TO_PORT."
-        )
-        return True
-
     async def _run_once(self) -> str:
         """Run the container until it ends or is unhealthy; says how it ended."""
-        self._came_up = False
-        self._elsewhere = False
-        port = PORT if self._own_network and self._executor.own_networks else _free_port()
+        port = self._network.take_port()
         try:
             program = await self._executor.start(
                 Program(
@@ -276,62 +234,33 @@ class ModelServer:
                     arguments=("serve",),
                     environment=self._environment,
                     port=port,
-                    network=not self._own_network,
+                    network=not self._network.own,
                     limits=self.limits,
                 ),
                 self._log,
             )
         except ImageError as error:
-            _ports_taken.discard(port)
+            self._network.release(port)
             return str(error)
         self._program = program
         host, listens_on = program.address or ("127.0.0.1", port)
         self._client = Client(listens_on, host, program.dial)
         told = program.address is None and program.dial is None
-        watching = asyncio.create_task(self._watch(self._client, program.pid if told else None))
+        watching = asyncio.create_task(self._health.watch(self._client, program.pid if told else None))
         waiting = asyncio.create_task(program.wait())
         try:
             await asyncio.wait({watching, waiting}, return_when=asyncio.FIRST_COMPLETED)
             unhealthy = not waiting.done()
         finally:
-            self._ready.clear()
+            self._health.ended()
             for task in (watching, waiting):
                 task.cancel()
             await asyncio.gather(watching, waiting, return_exceptions=True)
         code = await self._end_program(limits.SERVE_STOP_GRACE_S)
-        _ports_taken.discard(port)
-        if self._elsewhere:
+        self._network.release(port)
+        if self._health.elsewhere:
             return f"it listens on port {PORT} and not on SAGEMAKER_BIND_TO_PORT"
         return f"it failed {UNHEALTHY_PINGS} health checks" if unhealthy else f"exit code {code}"
-
-    async def _watch(self, client: Client, pid: int | None) -> None:
-        """Keep ``ready`` true to /ping; returns when the container is unhealthy or listens elsewhere.
-
-        Args:
-            client: To the container.
-            pid: Of the container, if it was told where to listen and perhaps does not care.
-        """
-        looked = time.monotonic()
-        while not await _ping(client):
-            await asyncio.sleep(START_POLL_S)
-            if pid is not None and time.monotonic() - looked > LISTENING_CHECK_S:
-                if await asyncio.to_thread(listens_on, pid, PORT):
-                    self._elsewhere = True
-                    return
-                looked = time.monotonic()
-        self._came_up = True
-        self._ready.set()
-        failures = 0
-        while failures < UNHEALTHY_PINGS:
-            self._suspected.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._suspected.wait(), HEALTH_POLL_S)
-            if await _ping(client):
-                failures = 0
-                self._ready.set()
-            elif not self.outstanding:  # a container with one worker cannot answer both
-                failures += 1
-                self._log(f"Health check {failures} of {UNHEALTHY_PINGS} failed.")
 
     async def _end_program(self, grace_s: float) -> int | None:
         client, self._client = self._client, None
@@ -342,22 +271,3 @@ class ModelServer:
         code = await self._program.stop(grace_s)
         self._program = None  # only now: who cancels this wait stops it again
         return code
-
-
-async def _ping(client: Client) -> bool:
-    try:
-        answer = await client.request("GET", "/ping", timeout_s=limits.PING_TIMEOUT_S)
-    except (ConnectionLost, TimeoutError):
-        return False
-    return answer.status == 200
-
-
-def _free_port() -> int:
-    """A port that nobody listens on and that no other container of this server was given."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port not in _ports_taken:
-            _ports_taken.add(port)
-            return port

@@ -14,7 +14,7 @@ import pytest
 
 from sagemaker_local.executors.base import Executor
 from sagemaker_local.s3.object_store import ObjectStore
-from sagemaker_local.serving import model_server
+from sagemaker_local.serving import health
 from sagemaker_local.serving.container import Container
 from sagemaker_local.serving.http import ConnectionLost
 from sagemaker_local.serving.model_server import ModelServer, PingError, ServeError
@@ -146,7 +146,7 @@ async def test_a_container_that_is_never_healthy_is_given_up_in_time(started: St
 async def test_a_container_that_becomes_sick_is_replaced(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_server, "HEALTH_POLL_S", 0.05)
+    monkeypatch.setattr(health, "HEALTH_POLL_S", 0.05)
     server = started.server()
     await server.start()
     try:
@@ -162,7 +162,7 @@ async def test_a_container_that_becomes_sick_is_replaced(
 async def test_health_checks_do_not_count_while_a_request_is_under_way(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_server, "HEALTH_POLL_S", 0.02)
+    monkeypatch.setattr(health, "HEALTH_POLL_S", 0.02)
     server = started.server()
     await server.start()
     try:
