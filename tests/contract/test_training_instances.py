@@ -69,6 +69,24 @@ def test_hosts_find_each_other_by_name_and_fill_one_model(training):
         assert model["shared"] == b"algo-1"
 
 
+def test_isolated_hosts_reach_each_other_and_nothing_else(training):
+    alone = """
+        import urllib.parse
+        endpoint = urllib.parse.urlparse(os.environ["AWS_ENDPOINT_URL"])
+        try:
+            socket.create_connection((endpoint.hostname, endpoint.port), 5)
+            say(reached=True)
+        except OSError as error:
+            say(refused=error.strerror)
+    """
+    name = training.train(TALK, alone, ResourceConfig=cluster(2), EnableNetworkIsolation=True)
+    assert training.ended(name)["TrainingJobStatus"] == "Completed", training.said(name)
+    for told in training.told(name).values():
+        assert len(told["heard"]) == 1
+        assert told["refused"] == "Connection refused"
+        assert "reached" not in told
+
+
 def test_one_failing_host_ends_the_job_and_the_others(training):
     name = training.train(
         """

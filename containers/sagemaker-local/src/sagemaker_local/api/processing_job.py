@@ -35,14 +35,7 @@ async def create(services: Services, request: dict[str, Any]) -> dict[str, Any]:
     cluster = request["ProcessingResources"]["ClusterConfig"]
     count = cluster.get("InstanceCount", 1)
     check_instance_count(count, cluster.get("InstanceType", "instance"), "processing job")
-    isolated = request.get("NetworkConfig", {}).get("EnableNetworkIsolation")
-    refuse(
-        {
-            "InstancePreferences of a processing job": cluster.get("InstancePreferences"),
-            f"EnableNetworkIsolation with {count} instances (sandboxes without a network cannot reach one "
-            "another)": count > 1 and isolated,
-        }
-    )
+    refuse({"InstancePreferences of a processing job": cluster.get("InstancePreferences")})
     document = copy.deepcopy(without(request))
     document.setdefault("StoppingCondition", {"MaxRuntimeInSeconds": MAX_RUNTIME_DEFAULT_S})
     for source in document.get("ProcessingInputs", []):

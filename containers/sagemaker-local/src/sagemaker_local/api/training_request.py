@@ -78,12 +78,6 @@ def _check_resources(request: Mapping[str, Any]) -> None:
     if not groups:
         count = resources.get("InstanceCount", 1)
     check_instance_count(count, resources.get("InstanceType", "instance"), "training job")
-    refuse(
-        {
-            f"EnableNetworkIsolation with {count} instances (sandboxes without a network cannot reach one "
-            "another)": count > 1 and request.get("EnableNetworkIsolation")
-        }
-    )
     if resources.get("KeepAlivePeriodInSeconds"):
         _check_warm_pool(request, resources)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import dataclasses
 from pathlib import Path
 
 from sagemaker_local.executors.base import LineSink, Program, RunningProgram, Source
 from sagemaker_local.executors.cgroups import Cgroups
 from sagemaker_local.executors.confinement import Confinement
 from sagemaker_local.executors.container import Container, lay_out
+from sagemaker_local.executors.job_network import JobNetwork, JobNetworks
 from sagemaker_local.executors.process import remove_tree, start_supervised
 from sagemaker_local.images.image import ImageFolders
 
@@ -34,6 +36,8 @@ class LocalExecutor(abc.ABC):
         self.hidden = hidden
         remove_tree(scratch)
         self.confinement = Confinement(Cgroups.find(scratch))
+        self.job_networks = JobNetworks()
+        self._leaving: set[asyncio.Task[None]] = set()
 
     @abc.abstractmethod
     def sandbox(self, container: Container) -> list[str]:
@@ -55,12 +59,17 @@ class LocalExecutor(abc.ABC):
         """Start a program of an image in its sandbox."""
         image = await self.images.image(program.image, log)
         container = await asyncio.to_thread(lay_out, program, image, self.scratch)
-        confined = None
+        confined = network = None
         try:
             fitted = await asyncio.to_thread(self.fit, container)
-            sandbox = self.sandbox(fitted)
+            if not fitted.network and len(fitted.hosts) > 1:
+                network = await self.job_networks.join(fitted.hosts)
+            # In the job's network already, a sandbox makes none of its own.
+            sandbox = self.sandbox(dataclasses.replace(fitted, network=fitted.network or network is not None))
+            if network is not None:
+                sandbox = [*network.command(), *sandbox]
             confined = self.confinement.confine(container.limits, container.scratch)
-            return await start_supervised(
+            running = await start_supervised(
                 fitted.command,
                 environment=fitted.environment,
                 log=log,
@@ -71,7 +80,19 @@ class LocalExecutor(abc.ABC):
                 own_network=not fitted.network,
             )
         except BaseException:
+            if network is not None:
+                self.job_networks.leave(network)
             await asyncio.to_thread(remove_tree, container.scratch)
             if confined is not None:
                 await asyncio.to_thread(confined.remove)
             raise
+        if network is not None:
+            self._leaving.add(task := asyncio.create_task(self._leave_after(running, network)))
+            task.add_done_callback(self._leaving.discard)
+        return running
+
+    async def _leave_after(self, running: RunningProgram, network: JobNetwork) -> None:
+        try:
+            await running.wait()
+        finally:
+            self.job_networks.leave(network)
