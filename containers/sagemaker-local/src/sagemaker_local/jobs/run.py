@@ -117,6 +117,11 @@ class JobRun:
         for each in self.hosts:
             await asyncio.to_thread(each.opt_ml.mkdir, parents=True, exist_ok=True)
 
+    def note_processes(self, pids: Sequence[int | None]) -> None:
+        """Keep which process is the first of each host's program."""
+        for each, pid in zip(self.hosts, pids, strict=False):
+            each.pid = pid
+
     def log(self, line: str) -> None:
         """Take a line of the first host's output."""
         self.log_of(self.leader)(line)

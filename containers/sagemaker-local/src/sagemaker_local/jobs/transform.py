@@ -25,6 +25,7 @@ async def run_transform_job(run: JobRun) -> None:
         executor=run.executor,
         record=run.record.read(),
         log=run.log,
+        started=run.note_processes,
     )
     try:
         await run.unless_stopped(feeding)

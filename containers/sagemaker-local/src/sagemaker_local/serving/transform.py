@@ -10,7 +10,7 @@ import asyncio
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sagemaker_local.executors.base import Executor, LineSink
@@ -43,6 +43,7 @@ async def run_transform(
     executor: Executor,
     record: Record,
     log: LineSink,
+    started: Callable[[Sequence[int | None]], None] | None = None,
 ) -> None:
     """Carry out a transform job; when this is cancelled, nothing is left running.
 
@@ -54,6 +55,7 @@ async def run_transform(
         executor: Runs the container.
         record: The job, as DescribeTransformJob answers it.
         log: Takes the container's output.
+        started: Takes the process ids of the containers, for whoever watches them.
 
     Raises:
         TransformError: the job fails; objects that succeeded have their output.
@@ -96,6 +98,8 @@ async def run_transform(
         await asyncio.to_thread(work.mkdir, parents=True, exist_ok=True)
         for server in servers:
             await server.start()
+        if started is not None:
+            started([server.pid for server in servers])
         wanted = TransformSettings.of(job, await _execution_parameters(servers[0]))
         feed = Feed(wanted, objects, output, work, servers, data_log.write)
         await feed.run(inputs)
