@@ -95,6 +95,7 @@ class ContainerGroup(ModelServer):
         try:
             async with asyncio.TaskGroup() as group:
                 for server in self._servers.values():
+                    server.limits = self.limits
                     group.create_task(server.start())
         except BaseException as error:
             await self.stop(0)

@@ -177,6 +177,7 @@ class ServerlessServer(ModelServer):
         async with self._changing:
             if self._container_up is None:
                 container = self._new()
+                container.limits = self.limits
                 try:
                     await container.start()
                 except BaseException:

@@ -11,6 +11,7 @@ from sagemaker_local.executors.base import Executor, Limits, LineSink
 from sagemaker_local.instances import allot, instance_type
 from sagemaker_local.limits import MIB
 from sagemaker_local.s3.object_store import ObjectStore
+from sagemaker_local.serving.container_group import ContainerGroup
 from sagemaker_local.serving.model_server import ModelServer
 from sagemaker_local.serving.multi_model import MultiModelServer
 from sagemaker_local.serving.serverless import ServerlessServer
@@ -52,7 +53,9 @@ def variant_server(
         )
         server.limits = Limits(memory_bytes=variant.serverless["MemorySizeInMB"] * MIB)
         return server
-    if variant.container.multi_model:
+    if variant.container.others:
+        server = ContainerGroup(*new.args, **new.keywords)
+    elif variant.container.multi_model:
         memory_bytes = instance_type(variant.instance_type or DEFAULT_TYPE).memory_bytes
         server = MultiModelServer(*new.args, **new.keywords, memory_bytes=memory_bytes)
     else:
