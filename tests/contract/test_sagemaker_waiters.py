@@ -207,3 +207,45 @@ def test_an_endpoint_that_cannot_start_ends_the_wait_with_an_error(sagemaker: An
     with pytest.raises(WaiterError, match="terminal failure state"):
         sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=failed, WaiterConfig=OFTEN)
     assert "nowhere" in sagemaker.describe_endpoint(EndpointName=failed)["FailureReason"]
+
+
+@pytest.fixture
+def image(sagemaker: Any) -> str:
+    name = unique("image")
+    sagemaker.create_image(ImageName=name, RoleArn=ROLE)
+    sagemaker.get_waiter("image_created").wait(ImageName=name, WaiterConfig=OFTEN)
+    return name
+
+
+def test_an_image_and_its_versions_are_waited_for(sagemaker: Any, image: str) -> None:
+    for alias in ("first", "second"):
+        sagemaker.create_image_version(
+            ImageName=image, BaseImage=IMAGE, ClientToken=unique("token"), Aliases=[alias]
+        )
+    sagemaker.get_waiter("image_version_created").wait(ImageName=image, WaiterConfig=OFTEN)
+    assert sagemaker.describe_image_version(ImageName=image)["Version"] == 2
+    assert sagemaker.describe_image_version(ImageName=image, Alias="first")["Version"] == 1
+    sagemaker.update_image(ImageName=image, DisplayName="A better name")
+    sagemaker.get_waiter("image_updated").wait(ImageName=image, WaiterConfig=OFTEN)
+    sagemaker.delete_image_version(ImageName=image, Version=2)
+    sagemaker.get_waiter("image_version_deleted").wait(ImageName=image, Version=2, WaiterConfig=OFTEN)
+    assert sagemaker.describe_image_version(ImageName=image)["Version"] == 1
+    sagemaker.delete_image(ImageName=image)
+    sagemaker.get_waiter("image_deleted").wait(ImageName=image, WaiterConfig=OFTEN)
+
+
+def test_a_version_of_an_image_that_is_not_there_ends_the_wait_with_an_error(
+    sagemaker: Any, image: str
+) -> None:
+    sagemaker.create_image_version(
+        ImageName=image, BaseImage=IMAGE.replace("echo", "nowhere"), ClientToken=unique("token")
+    )
+    with pytest.raises(WaiterError, match="terminal failure state"):
+        sagemaker.get_waiter("image_version_created").wait(ImageName=image, WaiterConfig=OFTEN)
+    assert "nowhere" in sagemaker.describe_image_version(ImageName=image)["FailureReason"]
+
+
+def test_a_repeated_token_makes_no_second_version(sagemaker: Any, image: str) -> None:
+    asked = {"ImageName": image, "BaseImage": IMAGE, "ClientToken": unique("token")}
+    arns = {sagemaker.create_image_version(**asked)["ImageVersionArn"] for _ in range(2)}
+    assert len(arns) == 1

@@ -27,6 +27,8 @@ from sagemaker_local.api import (
     endpoint_config,
     hyper_parameter_tuning_job,
     identity,
+    image,
+    image_version,
     logs,
     model,
     model_package,
@@ -80,6 +82,8 @@ SAGEMAKER: Mapping[str, Handler] = {
     **model_package.OPERATIONS,
     **auto_ml_job.OPERATIONS,
     **notebook_instance.OPERATIONS,
+    **image.OPERATIONS,
+    **image_version.OPERATIONS,
     **tag.OPERATIONS,
 }
 
@@ -206,10 +210,12 @@ class App:
         await self.services.alarm_evaluator.start()
         await self.services.autoscaling.start()
         await self.services.notebooks.start()
+        await self.services.image_versions.start()
         await self.services.instance_metrics.start()
         try:
             yield
         finally:
+            await self.services.image_versions.close()
             await self.services.notebooks.close()
             await self.services.pipelines.close()
             await self.services.automl.close()

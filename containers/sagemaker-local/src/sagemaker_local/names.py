@@ -17,6 +17,7 @@ ARN_RESOURCES = {
     "hyper_parameter_tuning_job": "hyper-parameter-tuning-job",
     "pipeline": "pipeline",
     "auto_ml_job": "automl-job",
+    "image": "image",
     "notebook_instance": "notebook-instance",
     "model": "model",
     "endpoint_config": "endpoint-config",

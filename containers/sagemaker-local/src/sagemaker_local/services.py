@@ -16,6 +16,7 @@ from sagemaker_local.cloudwatch.metric_store import MetricStore
 from sagemaker_local.cloudwatch.trial_metrics import TrialMetricStore
 from sagemaker_local.executors.base import Executor
 from sagemaker_local.faults.plan import FaultPlan
+from sagemaker_local.image_versions import ImageVersionEngine
 from sagemaker_local.jobs.engine import JobEngine
 from sagemaker_local.logs.log_store import LogStore
 from sagemaker_local.moto_bridge import MotoBridge
@@ -60,6 +61,7 @@ class Services:
     autoscaling: AutoScaling = field(init=False)
     notebooks: NotebookEngine = field(init=False)
     automl: AutoMLEngine = field(init=False)
+    image_versions: ImageVersionEngine = field(init=False)
     instance_metrics: InstanceMetrics = field(init=False)
     trial_metrics: TrialMetricStore = field(init=False)
 
@@ -71,6 +73,7 @@ class Services:
         from sagemaker_local.tuning.engine import TuningEngine
 
         self.automl = AutoMLEngine(self)
+        self.image_versions = ImageVersionEngine(self.store, self.executor)
         self.tuning = TuningEngine(self)
         self.pipelines = PipelineEngine(self)
         self.alarm_evaluator = AlarmEvaluator(self.alarms, self.metrics)
