@@ -280,6 +280,14 @@ async def test_stop_asks_first_and_then_kills(executor, tmp_path):
         assert await running.stop(0) == code
 
 
+async def test_a_stop_right_after_the_start_is_not_lost(executor, tmp_path):
+    (tmp_path / "ml").mkdir()
+    program = Program("registry/plain:1", tmp_path / "ml", entrypoint=("sleep", "600"))
+    for _ in range(5):
+        running = await executor.start(program, lambda _: None)
+        assert await asyncio.wait_for(running.stop(END_S), END_S) == 143
+
+
 async def test_sources_run_with_their_requirements(run, tmp_path):
     source = tmp_path / "compiler"
     source.mkdir()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sagemaker_local.executors.base import LineSink
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from aiodocker.stream import Stream
 
 logger = logging.getLogger(__name__)
+
+INIT_WAIT_S = 10.0
+INIT_POLL_S = 0.01
 
 KILLED = 137
 """Exit code when the engine can no longer say it."""
@@ -83,12 +87,27 @@ class ContainerProgram:
     async def stop(self, grace_s: float) -> int:
         """SIGTERM to the program, SIGKILL to everything after ``grace_s`` seconds."""
         if not self._ended.done() and grace_s > 0:
+            await self._until_init()
             await self._signal("SIGTERM")
             with contextlib.suppress(TimeoutError):
                 return await asyncio.wait_for(self.wait(), grace_s)
         if not self._ended.done():
             await self._signal("SIGKILL")
         return await self.wait()
+
+    async def _until_init(self) -> None:
+        """Wait until docker-init has started the program, from when on it passes on signals.
+
+        Before that they are lost: the kernel keeps from process 1 what it has no handler for.
+        """
+        children = Path("/proc", str(self._pid), "task", str(self._pid), "children")
+        for _ in range(int(INIT_WAIT_S / INIT_POLL_S)):
+            try:
+                if children.read_text().strip():
+                    return
+            except OSError:
+                return  # it has ended
+            await asyncio.sleep(INIT_POLL_S)
 
     async def _signal(self, name: str) -> None:
         import aiodocker
