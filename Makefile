@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/build/uv:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: compose-env test-docker help setup packages demo check lint format types imports test unit contract faults e2e lock wheel clean
+.PHONY: fuzz compose-env test-docker help setup packages demo check lint format types imports test unit contract faults e2e lock wheel clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +50,12 @@ faults e2e: setup packages  ## failure paths; the whole chain by a real schedule
 
 packages:  # of Debian: a sandbox and a browser for tests; make demo needs neither
 	@scripts/packages bubblewrap:bwrap chromium
+
+fuzz: setup  ## feed what reads strangers' bytes with noise (SECONDS_EACH=10)
+	@for target in chunked document request faults pattern archive s3 gate; do \
+	  PYTHONPATH=containers/sagemaker-local/src $(BIN)/python tests/fuzz/fuzz.py $$target \
+	    -max_total_time=$(or $(SECONDS_EACH),10) -max_len=1000 -verbosity=0 -close_fd_mask=1; \
+	done
 
 test: lint types imports packages  ## every test
 	$(PYTEST) -q $(WORKERS) tests/unit tests/dags tests/docs tests/contract

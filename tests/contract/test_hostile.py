@@ -272,6 +272,12 @@ def test_queries_of_s3(http: httpx.Client, bucket: str, token: str, number: str)
         assert answer.status_code in (200, 400, 404, 501), (query, answer.text)
 
 
+def test_a_part_without_a_number(http: httpx.Client, bucket: str) -> None:
+    for headers in ({}, {"x-amz-copy-source": f"/{bucket}/k"}):
+        answer = http.put(f"/{bucket}/k?uploadId=x", content=b"1", headers=headers)
+        assert (answer.status_code, "Part number must be" in answer.text) == (400, True)
+
+
 HEADERS = {
     "Range": [
         "bytes=0-",

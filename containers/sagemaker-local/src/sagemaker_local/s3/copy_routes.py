@@ -101,7 +101,7 @@ async def upload_part_copy(request: S3Request) -> Response:
 
 
 def _copy_part(request: S3Request) -> PartInfo:
-    number = check_part_number(request.query["partNumber"])
+    number = check_part_number(request.query.get("partNumber", ""))
     upload_id = request.query["uploadId"]
     upload = request.store.uploads.get(request.bucket, request.key, upload_id)
     info, reader = request.store.open_with_info(*source_of(request))

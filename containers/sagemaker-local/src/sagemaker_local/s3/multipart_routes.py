@@ -42,7 +42,7 @@ async def create_multipart_upload(request: S3Request) -> Response:
 
 async def upload_part(request: S3Request) -> Response:
     """UploadPart."""
-    number = check_part_number(request.query["partNumber"])
+    number = check_part_number(request.query.get("partNumber", ""))
     upload_id = request.query["uploadId"]
     # Looked up first: a part for an upload that is gone is refused before its body is sent.
     upload = await in_thread(request.store.uploads.get, request.bucket, request.key, upload_id)
