@@ -22,6 +22,9 @@ from sagemaker_local.tuning.search import Search, read_search
 
 KIND = "hyper_parameter_tuning_job"
 ALIVE = frozenset({"InProgress", "Stopping"})
+RETRIES = 5
+"""How often one training job is begun again: a fault that stays must not go on for ever."""
+
 SUMMARY_FIELDS = (
     "TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingStartTime", "TrainingEndTime",
     "TrainingJobStatus", "FailureReason",
@@ -115,10 +118,16 @@ class TuningRecord:
         return [each for each in found if each is not None]
 
     def retryable(self) -> list[int]:
-        """Numbers of the training jobs that failed by the server's fault and were not begun again yet."""
-        children = self.children
-        good = {each.number for each in children if each.summary is None or not is_retryable(each.summary)}
-        return sorted({each.number for each in children} - good)
+        """Numbers of the training jobs that failed by the server's fault and are to be begun again."""
+        tries: dict[int, list[Child]] = {}
+        for child in self.children:
+            tries.setdefault(child.number, []).append(child)
+        return sorted(
+            number
+            for number, children in tries.items()
+            if len(children) <= RETRIES
+            and all(each.summary is not None and is_retryable(each.summary) for each in children)
+        )
 
     def count(self) -> None:
         """Bring the counters and the best training job up to date."""
