@@ -13,10 +13,22 @@ from sagemaker_local.instances import GIB, machine
 from tests.contract.conftest import LocalServer
 from tests.contract.training_probe import BUCKET, IMAGES, Training, unique, until
 
+OF_THE_SANDBOX = (
+    "test_hosts_find_each_other_by_name_and_fill_one_model",
+    "test_isolated_hosts_reach_each_other_and_nothing_else",
+)
 
-@pytest.fixture(scope="module", params=["bubblewrap", "unshare"])
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What a sandbox must do by itself is asked of both."""
+    if "training" in metafunc.fixturenames:
+        sandboxes = ["auto", "unshare"] if metafunc.function.__name__ in OF_THE_SANDBOX else ["auto"]
+        metafunc.parametrize("training", sandboxes, indirect=True)
+
+
+@pytest.fixture(scope="module")
 def training(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Training]:
-    """A server with each of the sandboxes."""
+    """A server with the sandbox that the test is for."""
     data = tmp_path_factory.mktemp("instances") / "data"
     server = LocalServer(data, IMAGES, "--executor", request.param, "--stop-grace-s", "5").start()
     yield Training(server)
