@@ -27,7 +27,8 @@ class SignedServer(LocalServer):
         key, secret = config.pop("key", KEY_ID), config.pop("secret", SECRET)
         token, region = config.pop("token", None), config.pop("region", "us-east-1")
         settings = {"retries": {"max_attempts": 0}, "s3": {"addressing_style": "path"}, **config}
-        return boto3.session.Session().client(
+        session: Any = boto3.session.Session()
+        return session.client(
             service,
             endpoint_url=self.url,
             region_name=region,

@@ -130,8 +130,8 @@ def request(
 
 
 def send(made: AWSRequest, **changes: Any) -> httpx.Response:
-    prepared = made.prepare()
-    parts = {"method": prepared.method, "url": prepared.url, "content": prepared.body}
+    prepared: Any = made.prepare()
+    parts: dict[str, Any] = {"method": prepared.method, "url": prepared.url, "content": prepared.body}
     parts |= {"headers": dict(prepared.headers)} | changes
     parts["headers"] = {k: v for k, v in parts["headers"].items() if k.lower() != "content-length"}
     return httpx.request(**parts)

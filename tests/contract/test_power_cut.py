@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import random
@@ -122,7 +123,7 @@ def test_kills_at_random_moments(start_server: Callable[..., LocalServer]) -> No
         url = server.url
         server.kill()
         load.join()
-        eventually("programs outlive their server", lambda url=url: processes_of(url))
+        eventually("programs outlive their server", functools.partial(processes_of, url))
         if dice.random() < 0.3:
             kill_while_starting(server, dice.random() * 1.5)
         server.start()

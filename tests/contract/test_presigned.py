@@ -143,13 +143,13 @@ def test_the_command_line_presigns(aws_program: Path, signed: SignedServer, tmp_
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    command = [aws_program, "--endpoint-url", signed.url, "s3"]
+    command: list[str | Path] = [aws_program, "--endpoint-url", signed.url, "s3"]
 
     def run(*arguments: str) -> str:
-        done = subprocess.run(
+        done: Any = subprocess.run(
             [*command, *arguments], env=environment, capture_output=True, text=True, check=True
         )
-        return done.stdout.strip()
+        return str(done.stdout).strip()
 
     (tmp_path / "file").write_bytes(b"from the command line" * 1000)
     run("cp", str(tmp_path / "file"), "s3://signed/cli.txt")
