@@ -51,6 +51,11 @@ def test_a_grid_search(sdk):
     assert found["values"] == {"rate": "0.2", "kind": "a"}
 
 
+def test_a_search_with_a_script_in_a_framework_image(sdk):
+    found = sdk("training.tune_script", base=unique("script"))
+    assert found["loss"] == pytest.approx(abs(float(found["rate"]) - 0.3), abs=1e-5)
+
+
 def test_the_sdks_default_strategy_is_refused_by_name(sdk):
     with pytest.raises(SdkError, match=r"ValidationException.*the Bayesian strategy"):
         sdk("training.tune", base=unique("bayes"), strategy="Bayesian", max_jobs=2)

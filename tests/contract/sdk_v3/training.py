@@ -11,14 +11,14 @@ from sagemaker.core.training.configs import Compute, InputData, OutputDataConfig
 from sagemaker.train import ModelTrainer
 from sagemaker.train.tuner import HyperparameterTuner
 
-from tests.contract.sdk_v3.settings import BUCKET, IMAGE, INSTANCE, PROGRAMS, ROLE
+from tests.contract.sdk_v3.settings import BUCKET, IMAGE, INSTANCE, PROGRAMS, ROLE, SCIKIT_LEARN
 
 
-def trainer(session: Any, **more: Any) -> Any:
+def trainer(session: Any, image: str = IMAGE, **more: Any) -> Any:
     return ModelTrainer(
         sagemaker_session=session,
         role=ROLE,
-        training_image=IMAGE,
+        training_image=image,
         compute=Compute(instance_type=INSTANCE, instance_count=1),
         output_data_config=OutputDataConfig(s3_output_path=f"s3://{BUCKET}/models"),
         **more,
@@ -43,6 +43,30 @@ def train(base: str) -> dict[str, Any]:
         "status": job.training_job_status,
         "model": job.model_artifacts.s3_model_artifacts,
     }
+
+
+def tune_script(base: str) -> dict[str, Any]:
+    """Tune a script in one of AWS's framework images."""
+    tuner = HyperparameterTuner(
+        model_trainer=trainer(
+            Session(default_bucket=BUCKET),
+            image=SCIKIT_LEARN,
+            source_code=SourceCode(source_dir=PROGRAMS, entry_script="tune.py"),
+            hyperparameters={"epochs": 3},
+        ),
+        objective_metric_name="loss",
+        objective_type="Minimize",
+        hyperparameter_ranges={"rate": ContinuousParameter(0.1, 0.5)},
+        metric_definitions=[{"Name": "loss", "Regex": "loss=([0-9.]+);"}],
+        strategy="Random",
+        max_jobs=2,
+        max_parallel_jobs=2,
+        random_seed=3,
+    )
+    tuner.tune(job_name=base, wait=True)
+    best = tuner.describe().best_training_job
+    metric = best.final_hyper_parameter_tuning_job_objective_metric
+    return {"rate": best.tuned_hyper_parameters["rate"], "loss": metric.value}
 
 
 def fail(base: str) -> None:
