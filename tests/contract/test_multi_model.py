@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import json
 import tarfile
@@ -219,6 +220,31 @@ def test_hundreds_of_small_models(probe: Probe, models: Models) -> None:
             callers.map(lambda number: models.ask(f"many/{number}.tar.gz")["version"], range(300))
         )
     assert versions == [str(number) for number in range(300)]
+
+
+def test_loading_is_measured(probe: Probe, models: Models) -> None:
+    models.put("measured.tar.gz", version="1")
+    for _ in range(3):
+        models.ask("measured.tar.gz")
+    cloudwatch = probe.server.client("cloudwatch")
+
+    def total(metric: str) -> float:
+        now = datetime.datetime.now(datetime.UTC)
+        points = cloudwatch.get_metric_statistics(
+            Namespace="AWS/SageMaker",
+            MetricName=metric,
+            Dimensions=[
+                {"Name": "EndpointName", "Value": models.name},
+                {"Name": "VariantName", "Value": "AllTraffic"},
+            ],
+            StartTime=now - datetime.timedelta(hours=1),
+            EndTime=now + datetime.timedelta(minutes=1),
+            Period=3600,
+            Statistics=["Sum"],
+        )["Datapoints"]
+        return sum(float(point["Sum"]) for point in points)
+
+    eventually(lambda: total("ModelLoadingWaitTime") > 0 and total("ModelCacheHit") >= 2)
 
 
 def test_what_a_multi_model_container_is_told(models: Models) -> None:

@@ -84,7 +84,9 @@ class Services:
         self.moto = MotoBridge(self.settings.account, self.settings.region)
         self.alarm_evaluator.actions[notifications.SNS] = notifications.publisher(self.moto.publish)
         self.capture = DataCapture(self.settings.data_dir / "capture", self.objects)
-        self.invoker = Invoker(self.settings, self.store, self.endpoints, self.invocations, self.capture)
+        self.invoker = Invoker(
+            self.settings, self.store, self.endpoints, self.invocations, self.metrics, self.capture
+        )
         self.asynchronous = AsynchronousInference(
             self.settings,
             self.store,

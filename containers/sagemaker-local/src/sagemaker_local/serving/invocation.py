@@ -11,7 +11,8 @@ import functools
 import time
 from collections.abc import Callable
 
-from sagemaker_local.cloudwatch.invocations import InvocationMetrics
+from sagemaker_local.cloudwatch.invocations import MICROSECONDS, NAMESPACE, InvocationMetrics
+from sagemaker_local.cloudwatch.metric_store import MetricStore
 from sagemaker_local.errors import AwsError
 from sagemaker_local.serving.capture import DataCapture
 from sagemaker_local.serving.fleet import LOG_GROUP, Fleet
@@ -43,6 +44,7 @@ class Invoker:
         store: Tells why an endpoint serves nothing.
         endpoints: What serves.
         metrics: Counts.
+        metric_store: Takes what only multi-model endpoints have.
         capture: Keeps what was asked and answered, where an endpoint is to.
     """
 
@@ -52,12 +54,14 @@ class Invoker:
         store: Store,
         endpoints: EndpointSupervisor,
         metrics: InvocationMetrics,
+        metric_store: MetricStore,
         capture: DataCapture,
     ) -> None:
         self._settings = settings
         self._store = store
         self._endpoints = endpoints
         self._metrics = metrics
+        self._store_of_metrics = metric_store
         self._capture = capture
 
     def fleet(self, name: str) -> Fleet:
@@ -115,6 +119,8 @@ class Invoker:
                     overhead_s=took_s - (invocation.model_latency_s or 0.0),
                     model_setup_s=invocation.model_setup_s,
                 )
+                if invocation.model_loading_s is not None:
+                    self._count_loading(invocation, invocation.model_loading_s)
                 if invocation.fleet is not None and invocation.fleet.shadow is not None:
                     observe = functools.partial(self._shadowed, invocation, invocation.fleet)
                     invocation.fleet.shadow.mirror(invocation.headers, invocation.body, observe)
@@ -130,6 +136,17 @@ class Invoker:
                 bytes(answer.body),
             )
         return answer
+
+    def _count_loading(self, invocation: Invocation, loading_s: float) -> None:
+        """The metrics of multi-model endpoints.
+
+        Source: https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
+        """
+        place = {"EndpointName": invocation.endpoint, "VariantName": invocation.variant}
+        self._store_of_metrics.put(NAMESPACE, "ModelCacheHit", place, float(not loading_s), "None")
+        if loading_s:
+            waited = loading_s * MICROSECONDS
+            self._store_of_metrics.put(NAMESPACE, "ModelLoadingWaitTime", place, waited, "Microseconds")
 
     async def _shadowed(self, invocation: Invocation, fleet: Fleet, shadowed: Shadowed) -> None:
         """Count and capture what a shadow variant made of a copy."""

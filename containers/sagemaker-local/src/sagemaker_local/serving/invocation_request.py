@@ -40,6 +40,8 @@ class Invocation:
         fleet: What took it; known once it is over.
         variant: The variant that took it; likewise.
         model_latency_s: How long the container took; None when it did not reach one.
+        model_setup_s: How long a serverless variant took to start it; None when it was there.
+        model_loading_s: How long a multi-model container took to load its model; 0 when it was loaded.
     """
 
     endpoint: str
@@ -53,6 +55,7 @@ class Invocation:
     variant: str = ""
     model_latency_s: float | None = None
     model_setup_s: float | None = None
+    model_loading_s: float | None = None
 
 
 async def ask(
@@ -73,7 +76,10 @@ async def ask(
         return await _timed(server, invocation, sink, headed)
     # Loading a model or starting a container is not the model's latency.
     async with server.set_up(invocation.headers) as setup_s:
-        invocation.model_setup_s = setup_s
+        if isinstance(server, ServerlessServer):
+            invocation.model_setup_s = setup_s
+        else:
+            invocation.model_loading_s = setup_s or 0.0
         return await _timed(server, invocation, sink, headed)
 
 
