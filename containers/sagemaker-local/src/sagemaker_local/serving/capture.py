@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 FLUSH_AFTER_S = 2.0
 FLUSH_BYTES = 4 * 1024 * 1024
 POLL_S = 0.25
+CAPTURED_BYTES = 16 * 1024 * 1024
+"""An invocation with more than this is not captured: only asynchronous ones are so large."""
 INLINE_BYTES = 64 * 1024
 """Payloads above this are encoded off the event loop."""
 CONTENT_TYPE = "application/jsonlines"
@@ -90,6 +92,9 @@ class DataCapture:
         if not config.get("EnableCapture", True):
             return
         if random.random() * 100 >= config["InitialSamplingPercentage"]:
+            return
+        if len(body) + len(answer) > CAPTURED_BYTES:
+            logger.warning("an invocation of endpoint %s is too large to be captured", endpoint)
             return
         at_s = time.time()
         try:
