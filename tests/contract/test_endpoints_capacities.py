@@ -23,7 +23,7 @@ def change(probe: Probe, name: str, **desired: Any) -> None:
 
 def processes(probe: Probe, name: str) -> int:
     """How many different containers answer."""
-    return len({probe.ask(name, "variables") for _ in range(12)})
+    return len({probe.ask(name, "started") for _ in range(12)})
 
 
 def test_instances_come_and_go_under_load(probe: Probe) -> None:

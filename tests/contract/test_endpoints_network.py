@@ -6,12 +6,17 @@ import os
 import signal
 
 import psutil
+import pytest
 from botocore.exceptions import ClientError
 
 from tests.contract.deployment_probe import load, probe
 from tests.contract.serving_probe import REGISTRY, ROLE, Probe, eventually, unique
 
 __all__ = ["probe"]
+pytestmark = pytest.mark.skipif(
+    os.environ.get("TEST_EXECUTOR") in ("docker", "base-directory"),
+    reason="the one gives every container its own network, the other none",
+)
 FIXED_PORT = f"{REGISTRY}/fixed-port:latest"
 
 
