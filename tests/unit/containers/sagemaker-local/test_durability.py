@@ -40,13 +40,17 @@ def record(name: str) -> Record:
     return Record("thing", name, f"arn:{name}", {"Name": name})
 
 
+def synced(store: Store) -> bool:
+    return store.commits.is_synced
+
+
 async def test_many_commits_one_sync(tmp_path: Path, syncs: list[str]) -> None:
     store = Store(tmp_path / "store.sqlite")
     for number in range(20):
         store.insert(record(str(number)))
-    assert not store.commits.is_synced
+    assert not synced(store)
     await asyncio.gather(*(settled(store.commits) for _ in range(10)))
-    assert store.commits.is_synced
+    assert synced(store)
     assert syncs == ["store.sqlite-wal"]
     store.get("thing", "1")
     await settled(store.commits)
