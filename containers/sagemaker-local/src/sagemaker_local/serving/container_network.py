@@ -33,6 +33,8 @@ class ContainerNetwork:
         self._image = container.image
         self._executor = executor
         self._log = log
+        # With an interface of its own each container has its own 8080, and a way out besides.
+        self._own_ports = executor.network_interface != "lo"
         self.own = container.isolated or container.image in _listening_regardless
 
     def take_port(self) -> int:
@@ -50,7 +52,7 @@ class ContainerNetwork:
             elsewhere: It was seen to listen on 8080. One that ended while somebody else had that port may
                 have wanted it, too.
         """
-        if self.own or not (elsewhere or await asyncio.to_thread(is_taken, PORT)):
+        if self.own or self._own_ports or not (elsewhere or await asyncio.to_thread(is_taken, PORT)):
             return False
         if not self._executor.own_networks:
             self._log(
