@@ -37,13 +37,9 @@ class JobStopped(Exception):
         self.cause = cause
 
 
-class InternalFailure(JobFailed):
-    """The service is to blame; RetryStrategy tries such a job again."""
-
-
-def internal_error(reason: str = "We encountered an internal error. Please try again.") -> InternalFailure:
+def internal_error(reason: str = "We encountered an internal error. Please try again.") -> JobFailed:
     """What the service itself is to blame for."""
-    return InternalFailure(f"InternalServerError: {reason}")
+    return JobFailed(f"InternalServerError: {reason}")
 
 
 def capacity_error() -> JobFailed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,10 +14,12 @@ from sagemaker_local.jobs.host import Host
 from sagemaker_local.jobs.inputs import S3Input, place
 from sagemaker_local.jobs.locations import Location
 from sagemaker_local.jobs.metrics import NAMESPACE, MetricReader, Publish
-from sagemaker_local.jobs.outcome import InternalFailure, JobFailed, JobStopped, StopCause, internal_error
+from sagemaker_local.jobs.outcome import JobFailed, JobStopped, StopCause, internal_error
 from sagemaker_local.jobs.outputs import upload_archive, upload_tree
 from sagemaker_local.jobs.run import JobRun
 from sagemaker_local.jobs.synchronisation import SyncedFolder, Synchronisation
+
+logger = logging.getLogger(__name__)
 
 CHECKPOINTS = "/opt/ml/checkpoints"
 TENSORS = "/opt/ml/output/tensors"
@@ -47,14 +50,20 @@ async def run_training_job(run: JobRun) -> None:
         try:
             await _attempt(run, document, metrics)
         except JobStopped as stop:
-            if not stop.cause.passes:
-                raise
+            if run.stopped is not None and not run.stopped.passes:
+                raise JobStopped(
+                    run.stopped
+                ) from stop  # for good, perhaps while an interruption was under way
             if stop.cause is StopCause.INTERRUPTED:
                 run.record.pause("Interrupted")
                 run.record.secondary("Starting")
             elif not run.record.retry(retries):
                 raise internal_error() from stop
-        except InternalFailure:
+        except JobFailed:
+            raise
+        except Exception:
+            # A defect here is an InternalServerError to the caller, and those are what RetryStrategy is for.
+            logger.exception("%s '%s' failed in the local SageMaker", run.kind.words, run.name)
             if not run.record.retry(retries):
                 raise
         else:

@@ -44,9 +44,8 @@ class Jobs:
             "executor": self.executor, "jobs": self.engine, "faults": self.faults,
         }  # fmt: skip
         # Nothing of jobs asks for the others.
-        self.services = Services(
-            **{each.name: parts.get(each.name) for each in dataclasses.fields(Services) if each.init}
-        )
+        absent: dict[str, Any] = {each.name: None for each in dataclasses.fields(Services) if each.init}
+        self.services = Services(**(absent | parts))
         if not self.objects.bucket_exists("bucket"):
             self.objects.create_bucket("bucket")
 

@@ -201,6 +201,21 @@ async def test_checkpoints_of_a_failed_job_are_kept_for_the_next(jobs, make_imag
     assert jobs.read("checkpoints/step") == b"3"
 
 
+async def test_a_defect_of_the_server_is_tried_again(jobs, make_image, monkeypatch):
+    start, broken = jobs.executor.start, [OSError("no more processes")]
+
+    async def sometimes(program, log):
+        if broken:
+            raise broken.pop()
+        return await start(program, log)
+
+    monkeypatch.setattr(jobs.executor, "start", sometimes)
+    await jobs.train("t1", image(make_image, ""), RetryStrategy={"MaximumRetryAttempts": 1})
+    document = await jobs.ended("training_job", "t1")
+    assert document["TrainingJobStatus"] == "Completed", document
+    assert "Restarting" in [step["Status"] for step in document["SecondaryStatusTransitions"]]
+
+
 async def test_what_the_debugger_writes_goes_where_its_configuration_says(jobs, make_image):
     uri = image(
         make_image,
