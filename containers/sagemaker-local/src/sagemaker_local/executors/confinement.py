@@ -90,6 +90,7 @@ class Confinement:
         self._by_cgroup = {"memory": "memory" in controllers, "cpu": "cpu" in controllers}
         if cgroups is not None:
             cgroups.sweep()
+        logger.info("instance types are limits: %s", self.description)
 
     @property
     def description(self) -> str:
