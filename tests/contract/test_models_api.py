@@ -58,8 +58,6 @@ def test_a_deleted_model_is_gone_and_its_name_is_free(probe: Probe) -> None:
          "Could not find model data at s3://nowhere/model.tar.gz."),
         ({"PrimaryContainer": {"Image": IMAGE, "Mode": "MultiModel"}}, "Mode MultiModel"),
         ({"PrimaryContainer": {"Environment": {}}}, "Image or ModelPackageName is required"),
-        ({"PrimaryContainer": {"Image": IMAGE}, "EnableNetworkIsolation": True},
-         "does not serve EnableNetworkIsolation of a model"),
         ({}, "Either PrimaryContainer or Containers must be provided"),
         ({"Containers": [{"Image": IMAGE, "ContainerHostname": "same"}] * 2}, "Duplicate ContainerHostname"),
         ({"PrimaryContainer": {"Image": IMAGE}, "Containers": [{"Image": IMAGE}]}, "Both PrimaryContainer"),

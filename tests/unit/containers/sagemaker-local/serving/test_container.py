@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def package(store: Store, containers: list[dict[str, Any]], **more: Any) -> None
 
 def test_a_container_of_its_own(store: Store) -> None:
     resolved = resolve(store, model({"Image": "i", "ModelDataUrl": "s3://b/m", "Environment": {"A": "1"}}))
-    assert resolved == Container("i", Artefact("s3://b/m"), {}, {"A": "1"})
+    assert resolved == Container("i", Artefact("s3://b/m"), {}, {"A": "1"}, hostname="container-1")
 
 
 def test_sources_of_every_form(store: Store) -> None:
@@ -57,11 +58,27 @@ def test_sources_of_every_form(store: Store) -> None:
     assert Container.from_json(resolved.to_json()) == resolved
 
 
+@pytest.mark.parametrize("mode", ["Serial", "Direct"])
+def test_several_containers_in_their_order(store: Store, mode: str) -> None:
+    given = [
+        {"Image": "a", "ContainerHostname": "first"},
+        {"Image": "b", "ModelDataUrl": "s3://b/m"},
+        {"Image": "c"},
+    ]
+    document = {"Containers": given, "InferenceExecutionConfig": {"Mode": mode}}
+    resolved = resolve(store, Record("model", "m", f"{ARN}model/m", document))
+    images = [(each.image, each.hostname) for each in (resolved, *resolved.others)]
+    assert images == [("a", "first"), ("b", "container-2"), ("c", "container-3")]
+    assert resolved.direct == (mode == "Direct")
+    assert list(artefacts(resolved)) == [Artefact("s3://b/m")]
+    assert Container.from_json(json.loads(json.dumps(resolved.to_json()))) == resolved
+
+
 @pytest.mark.parametrize("name", [f"{ARN}model-package/g/1", "G/1"])
 def test_a_package_by_arn_or_name(store: Store, name: str) -> None:
     package(store, [{"Image": "i", "ModelDataUrl": "s3://b/m", "Environment": {"A": "1", "B": "1"}}])
     resolved = resolve(store, model({"ModelPackageName": name, "Environment": {"B": "2"}}))
-    assert resolved == Container("i", Artefact("s3://b/m"), {}, {"A": "1", "B": "2"})
+    assert resolved == Container("i", Artefact("s3://b/m"), {}, {"A": "1", "B": "2"}, hostname="container-1")
 
 
 def test_an_additional_specification_of_a_package(store: Store) -> None:
