@@ -181,7 +181,12 @@ def test_target_tracking_follows_real_load_out_and_in_without_a_failed_request(s
         load.stop()
     assert load.failures == []
     assert load.answered > 10
-    eased = Load(lambda: (time.sleep(0.4), scaling.probe.ask(scaling.endpoint)), 1)
+
+    def unhurried() -> None:
+        time.sleep(0.4)
+        scaling.probe.ask(scaling.endpoint)
+
+    eased = Load(unhurried, 1)
     try:
         activity = scaling.succeeded(1)
         scaling.settled(1)

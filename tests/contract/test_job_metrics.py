@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,9 +61,8 @@ def test_invocations_are_counted(probe: Probe) -> None:
     assert latency["Unit"] == "Microseconds"
     assert overhead["Average"] > 0
     for name in ("CPUUtilization", "MemoryUtilization", "DiskUtilization"):
-        used = eventually(
-            lambda name=name: point(probe, "/aws/sagemaker/Endpoints", name, **place), PATIENCE_S
-        )
+        look = functools.partial(point, probe, "/aws/sagemaker/Endpoints", name, **place)
+        used = eventually(look, PATIENCE_S)
         assert used["Unit"] == "Percent"
         assert used["Maximum"] >= 0
     assert point(probe, "/aws/sagemaker/Endpoints", "MemoryUtilization", **place)["Maximum"] > 0  # type: ignore[index]

@@ -6,23 +6,22 @@ Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_Put
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sagemaker_local.api import alarm_history
 from sagemaker_local.cloudwatch import alarm_rules, queries
 from sagemaker_local.cloudwatch.alarm_definition import check_metric_alarm
-from sagemaker_local.cloudwatch.alarms import COMPOSITE, METRIC, Alarm, HistoryItem
+from sagemaker_local.cloudwatch.alarms import COMPOSITE, METRIC, Alarm
 from sagemaker_local.cloudwatch.protocol import Operation
 from sagemaker_local.cloudwatch.queries import InvalidParameterValue
-from sagemaker_local.cloudwatch.transitions import HISTORY_DATA_CHARACTERS, UNCHECKED, set_state
+from sagemaker_local.cloudwatch.transitions import UNCHECKED, set_state
 from sagemaker_local.errors import AwsError, ValidationException
 from sagemaker_local.services import Services
 
 PAGE_DEFAULT = 50
-HISTORY_PAGE_DEFAULT = 100
 LISTS = {METRIC: "MetricAlarms", COMPOSITE: "CompositeAlarms"}
 
 
@@ -44,12 +43,6 @@ class InvalidFormat(AwsError):
     """StateReasonData is not JSON."""
 
     code = "InvalidFormat"
-
-
-class InvalidNextToken(AwsError):
-    """The token is not one that this server gave."""
-
-    code = "InvalidNextToken"
 
 
 def alarm_arn(services: Services, name: str) -> str:
@@ -176,12 +169,7 @@ def _described(alarm: Alarm, *, brief: bool = False) -> dict[str, Any]:
 
 
 def _page(found: Sequence[Alarm], most: int, token: str | None) -> tuple[Sequence[Alarm], str | None]:
-    after = ""
-    if token is not None:
-        try:
-            after = base64.b64decode(token.encode(), b"-_", validate=True).decode()
-        except (binascii.Error, ValueError):
-            raise InvalidNextToken("The NextToken is not valid") from None
+    after = alarm_history.after(token) or ""
     left = [alarm for alarm in found if alarm.name > after]
     more = len(left) > most
     return left[:most], base64.urlsafe_b64encode(left[most - 1].name.encode()).decode() if more else None
@@ -229,50 +217,6 @@ def set_alarm_state(services: Services, request: dict[str, Any]) -> dict[str, An
     if alarm.state != before:
         services.alarm_evaluator.fire(alarm)
     return {}
-
-
-def describe_alarm_history(services: Services, request: dict[str, Any]) -> dict[str, Any]:
-    """DescribeAlarmHistory: newest first unless asked otherwise; of deleted alarms too."""
-    if "AlarmContributorId" in request:
-        raise InvalidParameterValue("The parameter AlarmContributorId is not served")
-    types = request.get("AlarmTypes", [METRIC])
-    items = [
-        item
-        for item in services.alarms.history(request.get("AlarmName"))
-        if item.kind in types
-        and request.get("HistoryItemType", item.type) == item.type
-        and request.get("StartDate", 0) <= item.at_s <= request.get("EndDate", item.at_s)
-    ]
-    if request.get("ScanBy", "TimestampDescending") == "TimestampAscending":
-        items.reverse()
-    most = request.get("MaxRecords", HISTORY_PAGE_DEFAULT)
-    start = _after(items, request.get("NextToken"))
-    page = items[start : start + most]
-    answer: dict[str, Any] = {"AlarmHistoryItems": [_told(item) for item in page]}
-    if start + most < len(items):
-        answer["NextToken"] = base64.urlsafe_b64encode(str(page[-1].item_id).encode()).decode()
-    return answer
-
-
-def _after(items: Sequence[HistoryItem], token: str | None) -> int:
-    if token is None:
-        return 0
-    try:
-        last = int(base64.b64decode(token.encode(), b"-_", validate=True))
-    except (binascii.Error, ValueError):
-        raise InvalidNextToken("The NextToken is not valid") from None
-    return next((at + 1 for at, item in enumerate(items) if item.item_id == last), len(items))
-
-
-def _told(item: HistoryItem) -> dict[str, Any]:
-    return {
-        "AlarmName": item.alarm,
-        "AlarmType": item.kind,
-        "Timestamp": item.at_s,
-        "HistoryItemType": item.type,
-        "HistorySummary": item.summary,
-        "HistoryData": item.data[:HISTORY_DATA_CHARACTERS],
-    }
 
 
 def _switch_actions(enabled: bool) -> Operation:
@@ -331,7 +275,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "DescribeAlarmsForMetric": describe_alarms_for_metric,
     "DeleteAlarms": delete_alarms,
     "SetAlarmState": set_alarm_state,
-    "DescribeAlarmHistory": describe_alarm_history,
+    "DescribeAlarmHistory": alarm_history.describe_alarm_history,
     "EnableAlarmActions": _switch_actions(enabled=True),
     "DisableAlarmActions": _switch_actions(enabled=False),
     "ListTagsForResource": list_tags_for_resource,

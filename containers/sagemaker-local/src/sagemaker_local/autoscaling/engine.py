@@ -130,7 +130,9 @@ class AutoScaling:
         """Whether a cool-down lets instances go; coming they may exceed what the last activity added."""
         if wanted > current:
             last = policy.private.get("last")
-            return not (last and self._cooling(policy, last)) or wanted > last["to"] > last["from"]
+            if not last or last["to"] < last["from"] or not self._cooling(policy, last):
+                return True
+            return bool(wanted > last["to"])
         ended = [record.private["last"] for record in self._policies(target) if record.private.get("last")]
         return not any(self._cooling(policy, last) for last in ended)
 

@@ -82,6 +82,8 @@ class AlarmEvaluator:
         """Evaluate every alarm for which a period has ended, and say what is to be done."""
         firings, self._set_by_hand = self._set_by_hand, []
         alarms = self._alarms.all()
+        names = {alarm.name for alarm in alarms}
+        self._evaluated = {name: at for name, at in self._evaluated.items() if name in names}
         for alarm in alarms:
             if alarm.kind == METRIC:
                 firings += self._evaluate(alarm, now_s)
