@@ -378,7 +378,11 @@ def test_a_new_version_and_its_definition(local):
     sagemaker = local.client("sagemaker")
     name = create(sagemaker, [train("One", {})])
     arn = run(sagemaker, name)
-    new = {"Version": "2020-12-01", "Steps": [train("Two", {})]}
+    experiment = {
+        "ExperimentName": get("Execution.PipelineName"),
+        "TrialName": get("Execution.PipelineExecutionId"),
+    }
+    new = {"Version": "2020-12-01", "Steps": [train("Two", {})], "PipelineExperimentConfig": experiment}
     updated = sagemaker.update_pipeline(PipelineName=name, PipelineDefinition=json.dumps(new))
     assert updated["PipelineVersionId"] == 2
     assert json.loads(sagemaker.describe_pipeline(PipelineName=name)["PipelineDefinition"]) == new
@@ -388,7 +392,10 @@ def test_a_new_version_and_its_definition(local):
     assert [each["PipelineVersionId"] for each in versions] == [2, 1]
     assert ended(sagemaker, arn)[0] == "Succeeded"
     selected = {"SourcePipelineExecutionArn": arn, "SelectedSteps": [{"StepName": "Two"}]}
-    assert ended(sagemaker, run(sagemaker, name, SelectiveExecutionConfig=selected))[0] == "Succeeded"
+    second = run(sagemaker, name, SelectiveExecutionConfig=selected)
+    assert ended(sagemaker, second)[0] == "Succeeded"
+    trials = sagemaker.list_trials(ExperimentName=name)["TrialSummaries"]
+    assert [each["TrialName"] for each in trials] == [second.rpartition("/")[2]]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from sagemaker_local.api import (
     compilation_job,
     endpoint,
     endpoint_config,
+    experiment,
     hyper_parameter_tuning_job,
     identity,
     image,
@@ -42,6 +43,8 @@ from sagemaker_local.api import (
     tag,
     training_job,
     transform_job,
+    trial,
+    trial_component,
 )
 from sagemaker_local.auth.browsers import BrowserGuard
 from sagemaker_local.auth.gate import AuthenticationGate
@@ -75,6 +78,9 @@ SAGEMAKER: Mapping[str, Handler] = {
     **hyper_parameter_tuning_job.OPERATIONS,
     **pipeline.OPERATIONS,
     **pipeline_execution.OPERATIONS,
+    **experiment.OPERATIONS,
+    **trial.OPERATIONS,
+    **trial_component.OPERATIONS,
     **model.OPERATIONS,
     **endpoint_config.OPERATIONS,
     **endpoint.OPERATIONS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import string
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from sagemaker_local.api.hosting import only_set
 from sagemaker_local.api.listing import list_page
 from sagemaker_local.api.pipeline import created, executions, get, get_version
 from sagemaker_local.errors import ConflictException, ResourceNotFound, ValidationException
+from sagemaker_local.experiments.records import EXPERIMENT, TRIAL
+from sagemaker_local.experiments.records import create as create_record
 from sagemaker_local.names import now
 from sagemaker_local.pipelines.definition import read_definition
 from sagemaker_local.pipelines.expressions import ExpressionError, evaluate
@@ -88,8 +91,17 @@ async def start(services: Services, request: dict[str, Any]) -> dict[str, Any]:
             services.store.update(
                 EXECUTION, id, lambda record: record.document.update(PipelineExperimentConfig=experiment)
             )
+            _need_experiment(services, experiment)
     services.pipelines.submit(id)
     return {"PipelineExecutionArn": document["PipelineExecutionArn"]}
+
+
+def _need_experiment(services: Services, config: Mapping[str, str]) -> None:
+    """Make the experiment and the trial of an execution when they are missing, as AWS does."""
+    for noun in (EXPERIMENT, TRIAL):
+        if noun.name_field in config:
+            with contextlib.suppress(ValidationException):  # it exists
+                create_record(services, noun, dict(config))
 
 
 async def describe(services: Services, request: dict[str, Any]) -> dict[str, Any]:

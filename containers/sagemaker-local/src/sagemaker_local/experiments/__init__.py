@@ -1,0 +1,1 @@
+"""Experiments, their trials, and the trial components that belong to trials."""
