@@ -7,6 +7,7 @@ import codecs
 import contextlib
 import logging
 import os
+import select
 import shutil
 import socket
 import sys
@@ -179,6 +180,13 @@ def _ask_for_connection(lifeline: socket.socket) -> socket.socket:
         raise ConnectionRefusedError("the program does not listen" if answer else "the sandbox has ended")
     connection = socket.socket(fileno=handed[0])
     connection.setblocking(False)
+    # Init does not wait for it to be established: it must not miss what else it is for.
+    waiting = select.poll()  # select() takes no descriptor above 1023
+    waiting.register(connection, select.POLLOUT)
+    waiting.poll(ANSWER_TIMEOUT_S * 1000)
+    if code := connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        connection.close()
+        raise OSError(code, os.strerror(code))
     return connection
 
 
