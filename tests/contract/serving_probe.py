@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.contract.conftest import LocalServer
 
@@ -22,7 +23,7 @@ ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 BUCKET = "probe-models"
 OFTEN = {"Delay": 1, "MaxAttempts": 60}
 PING_TIMEOUT_S = 8
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 def unique(stem: str) -> str:
@@ -94,8 +95,10 @@ class Probe:
         return name
 
     def wait(self, endpoint: str) -> dict[str, Any]:
-        self.sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=endpoint, WaiterConfig=OFTEN)
-        return self.describe(endpoint)
+        """The endpoint once it serves; botocore's own waiter looks once a second only."""
+        described = self.ended(endpoint)
+        assert described["EndpointStatus"] == "InService", described.get("FailureReason")
+        return described
 
     def ended(self, endpoint: str) -> dict[str, Any]:
         """The endpoint once nothing is in progress."""
@@ -109,7 +112,15 @@ class Probe:
 
     def delete(self, endpoint: str) -> None:
         self.sagemaker.delete_endpoint(EndpointName=endpoint)
-        self.sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=endpoint, WaiterConfig=OFTEN)
+
+        def gone() -> bool:
+            try:
+                self.describe(endpoint)
+            except ClientError:
+                return True
+            return False
+
+        eventually(gone)
 
     def ask(self, endpoint: str, what: str = "text/csv", body: bytes = b"", **more: Any) -> bytes:
         """Invoke; `what` is a content type or the last part of one of the image's own."""
