@@ -21,7 +21,7 @@ from sagemaker_local import wire
 
 logger = logging.getLogger(__name__)
 
-HARMLESS_NAMES = re.compile(r"([a-z0-9.-]+\.)?(localhost|amazonaws\.com(\.cn)?|internal)|[a-z0-9-]+")
+HARMLESS_NAMES = re.compile(r"([a-z0-9.-]+\.)?(localhost|amazonaws\.com(\.cn)?|internal)|[a-z0-9_-]+")
 """Names that no attacker can have point to loopback: reserved ones, AWS's, and those without a dot."""
 
 

@@ -2,7 +2,8 @@
 
 Requests are told apart by method, by whether they name a bucket and a key, and by a sub-resource in the query
 (``?uploads``) or a header. Both addressing styles work: ``/bucket/key`` and ``bucket.localhost/key``.
-Signatures are not verified; a presigned URL is held to its expiry.
+Signatures are verified before (:mod:`sagemaker_local.auth.gate`), where that is asked for; a presigned URL is
+held to its expiry always.
 """
 
 from __future__ import annotations
