@@ -201,8 +201,8 @@ def test_instances_keep_models_of_their_own_and_requests_find_them(probe: Probe)
     models = Models(probe, instances=2)
 
     def place(number: int) -> str:
-        port: str = models.ask(f"{number}.tar.gz", "variables")["SAGEMAKER_BIND_TO_PORT"]
-        return port
+        namespace: str = models.ask(f"{number}.tar.gz", "variables")["NAMESPACE"]
+        return namespace
 
     for number in range(6):
         models.put(f"{number}.tar.gz", version=str(number))
