@@ -74,4 +74,4 @@ wheel: setup  ## build the provider's wheel into dist/
 	build/uv/uv build --quiet --wheel --out-dir dist .
 
 clean:  ## remove what was built (not the environment)
-	rm -rf build/demo build/test dist
+	rm -rf build/demo build/test build/docker dist
