@@ -79,3 +79,19 @@ def test_names_and_descriptions_change(sagemaker):
 def test_a_trial_needs_its_experiment(sagemaker):
     with pytest.raises(ClientError, match="ResourceNotFound"):
         sagemaker.create_trial(TrialName=unique("trial"), ExperimentName=unique("nothing"))
+
+
+def test_search_finds_by_properties_and_tags_page_by_page(sagemaker):
+    team, names = unique("team"), sorted(unique("found") for _ in range(3))
+    for name in names:
+        sagemaker.create_experiment(ExperimentName=name, Tags=[{"Key": "team", "Value": team}])
+    expression = {"Filters": [{"Name": "Tags.team", "Operator": "Equals", "Value": team}]}
+    pages = sagemaker.get_paginator("search").paginate(
+        Resource="Experiment", SearchExpression=expression, SortBy="ExperimentName", SortOrder="Ascending",
+        PaginationConfig={"PageSize": 2},
+    )  # fmt: skip
+    found = [each["Experiment"] for page in pages for each in page["Results"]]
+    assert [each["ExperimentName"] for each in found] == names
+    assert found[0]["Tags"] == [{"Key": "team", "Value": team}]
+    with pytest.raises(ClientError, match="Search for FeatureGroup"):
+        sagemaker.search(Resource="FeatureGroup")

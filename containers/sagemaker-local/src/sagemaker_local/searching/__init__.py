@@ -1,0 +1,1 @@
+"""SageMaker Search: filters over the records of many kinds."""
