@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +23,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """What a sandbox must do by itself is asked of both."""
     if "training" in metafunc.fixturenames:
         sandboxes = ["auto", "unshare"] if metafunc.function.__name__ in OF_THE_SANDBOX else ["auto"]
-        metafunc.parametrize("training", sandboxes, indirect=True)
+        asked = os.environ.get("TEST_EXECUTOR")
+        metafunc.parametrize("training", [asked] if asked else sandboxes, indirect=True)
 
 
 @pytest.fixture(scope="module")
