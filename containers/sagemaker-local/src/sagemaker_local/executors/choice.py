@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from sagemaker_local.executors.base import Executor
+from sagemaker_local.executors.base import Executor, ImageError
 from sagemaker_local.executors.base_directory import BaseDirectoryExecutor
 from sagemaker_local.executors.bubblewrap import BubblewrapExecutor
 from sagemaker_local.executors.local import LocalExecutor
@@ -30,9 +30,11 @@ def choose_executor(settings: Settings) -> Executor:
     Raises:
         ExecutorUnavailable: the one that was asked for does not work; says why.
     """
-    images = ImageFolders(
-        settings.containers_dir, EnvironmentCache(cache_directory() / "venvs"), settings.images_file
-    )
+    try:
+        environments = EnvironmentCache(cache_directory() / "venvs")
+        images = ImageFolders(settings.containers_dir, environments, settings.images_file)
+    except ImageError as error:
+        raise ExecutorUnavailable(str(error)) from error
     if settings.executor == "docker":
         return _docker(images, settings)
     for kind in EXECUTORS:
