@@ -117,4 +117,5 @@ def pending(probe: Probe, endpoint: str) -> dict[str, Any]:
 
 def stage(probe: Probe, endpoint: str, what: str = "Status") -> str:
     """What is done to the new fleet: Creating, ActivatingTraffic, Baking, Deleting, or nothing."""
-    return str(next(iter(pending(probe, endpoint).get("VariantStatus", [])), {}).get(what, ""))
+    statuses: list[dict[str, Any]] = pending(probe, endpoint).get("VariantStatus", [])
+    return str(statuses[0].get(what, "")) if statuses else ""

@@ -53,8 +53,7 @@ def test_deployments_go_on_to_their_ends_from_every_phase(probe: Probe) -> None:
     eventually(lambda: not stage(probe, waiting))  # of the new fleet: it has everything
     for phase, (deployment, _) in PHASES.items():
         configs[names[phase]] = update(probe, names[phase], deployment)
-    for phase, (_, message) in PHASES.items():
-        eventually(lambda name=names[phase], message=message: reached(probe, name, message))
+    eventually(lambda: all(reached(probe, names[phase], message) for phase, (_, message) in PHASES.items()))
     coming = names["coming up"]
     configs[coming] = update(probe, coming, CANARY)
     killed(probe)

@@ -23,10 +23,19 @@ FIXED_PORT = f"{REGISTRY}/fixed-port:latest"
 def test_instances_that_all_listen_on_8080_serve_side_by_side(probe: Probe) -> None:
     name = probe.endpoint(probe.config(probe.model(image=FIXED_PORT), InitialInstanceCount=3))
     assert {probe.ask(name) for _ in range(6)} == {b"none"}
-    eventually(lambda: any("in a network of its own" in line for line in probe.printed(name)))
+    eventually(lambda: any("in a network of its own" in line for line in printed(probe, name)))
     other = probe.endpoint(probe.config(probe.model(image=FIXED_PORT)))  # known by now: at once
     assert probe.ask(other) == b"none"
-    assert not any("started again" in line for line in probe.printed(other))
+    eventually(lambda: "serving" in printed(probe, other))
+    assert not any("started again" in line for line in printed(probe, other))
+
+
+def printed(probe: Probe, name: str) -> list[str]:
+    """What is in an endpoint's log by now."""
+    try:
+        return probe.printed(name)
+    except ClientError:  # nothing yet
+        return []
 
 
 def isolated(probe: Probe, **environment: str) -> str:
