@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from tests.contract.conftest import LocalServer
-from tests.contract.serving_probe import IMAGES, OFTEN, REGISTRY, ROLE, Probe, eventually, unique
+from tests.contract.serving_probe import IMAGES, REGISTRY, ROLE, Probe, eventually, unique
 
 PATIENCE_S = 90.0
+OFTEN = {"Delay": 1, "MaxAttempts": 120}
 HOUR = datetime.timedelta(hours=1)
 
 
