@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -173,7 +174,7 @@ def test_processing_runs_on_several_instances_and_concatenates_their_messages(tr
     assert job["ExitMessage"] == "algo-1 is done. algo-2 is done. "
     addresses = {training.get(f"{prefix}/{host}") for host in ("algo-1", "algo-2")}
     assert len(addresses) == 1
-    assert addresses.pop().startswith(b"127.")
+    assert ipaddress.ip_address(addresses.pop().decode()).is_private
 
 
 def test_too_many_instances_are_refused(training):
@@ -181,6 +182,7 @@ def test_too_many_instances_are_refused(training):
         training.train("pass", ResourceConfig=cluster(21))
 
 
+@pytest.mark.skipif("TEST_EXECUTOR" in os.environ, reason="Docker's engine keeps groups of its own: tests/docker")
 def test_an_instance_type_is_a_limit_of_the_kernel(training):
     cgroups = Cgroups.find(training.server.data / "run")
     if cgroups is None or len(cgroups.controllers) < 2 or machine()[1] <= 8 * GIB:
