@@ -274,6 +274,32 @@ def executions(sagemaker: Any) -> list[str]:
     ]
 
 
+def experiments(sagemaker: Any) -> list[str]:
+    names = [f"experiment-{number}" for number in range(RECORDS)]
+    for name in names:
+        sagemaker.create_experiment(ExperimentName=name)
+    return names
+
+
+def trials(sagemaker: Any) -> list[str]:
+    names = [f"trial-{number}" for number in range(RECORDS)]
+    for name in names:
+        sagemaker.create_trial(TrialName=name, ExperimentName="experiment-0")
+    return names
+
+
+def trial_components(sagemaker: Any) -> list[str]:
+    names = [f"component-{number}" for number in range(RECORDS)]
+    for name in names:
+        sagemaker.create_trial_component(TrialComponentName=name)
+        sagemaker.associate_trial_component(TrialComponentName=name, TrialName="trial-0")
+    return names
+
+
+def searched(sagemaker: Any) -> list[str]:
+    return [f"experiment-{number}" for number in range(RECORDS)]
+
+
 def first_execution(sagemaker: Any) -> str:
     listed = sagemaker.list_pipeline_executions(
         PipelineName="pipeline-0", SortBy="CreationTime", SortOrder="Ascending", MaxResults=1
@@ -346,6 +372,12 @@ CASES: dict[str, tuple[Callable[[Any], list[Any]], str, str, Arguments]] = {
     "ListPipelineParametersForExecution": (
         parameters, "PipelineParameters", "Name", of_first_execution,
     ),
+    "ListExperiments": (experiments, "ExperimentSummaries", "ExperimentName", {}),
+    "ListTrials": (trials, "TrialSummaries", "TrialName", {"ExperimentName": "experiment-0"}),
+    "ListTrialComponents": (
+        trial_components, "TrialComponentSummaries", "TrialComponentName", {"TrialName": "trial-0"},
+    ),
+    "Search": (searched, "Results", "Experiment.ExperimentName", {"Resource": "Experiment"}),
     "ListTags": (tags, "Tags", "Key", {"ResourceArn": MODEL_ARN}),
 }  # fmt: skip
 
@@ -366,6 +398,12 @@ def made(sagemaker: Any) -> dict[str, list[str]]:
     return {operation: make(sagemaker) for operation, (make, *_) in CASES.items()}
 
 
+def named(entry: Any, path: str) -> Any:
+    for field in filter(None, path.split(".")):
+        entry = entry[field]
+    return entry
+
+
 @pytest.mark.parametrize("operation", CASES)
 def test_a_paginator_finds_every_resource_once(
     sagemaker: Any, made: dict[str, list[str]], operation: str
@@ -375,7 +413,7 @@ def test_a_paginator_finds_every_resource_once(
     page_size = 50 if operation == "ListTags" else PAGE  # the least that ListTags takes
     wanted = arguments(sagemaker) if callable(arguments) else arguments
     pages = list(paginator.paginate(**wanted, PaginationConfig={"PageSize": page_size}))
-    found = [each[name_field] if name_field else each for page in pages for each in page[summaries]]
+    found = [named(each, name_field) for page in pages for each in page[summaries]]
     assert sorted(found) == sorted(made[operation])
     assert all(len(page[summaries]) <= page_size for page in pages)
 
