@@ -182,7 +182,9 @@ def test_too_many_instances_are_refused(training):
         training.train("pass", ResourceConfig=cluster(21))
 
 
-@pytest.mark.skipif("TEST_EXECUTOR" in os.environ, reason="Docker's engine keeps groups of its own: tests/docker")
+@pytest.mark.skipif(
+    "TEST_EXECUTOR" in os.environ, reason="Docker's engine keeps groups of its own: tests/docker"
+)
 def test_an_instance_type_is_a_limit_of_the_kernel(training):
     cgroups = Cgroups.find(training.server.data / "run")
     if cgroups is None or len(cgroups.controllers) < 2 or machine()[1] <= 8 * GIB:
