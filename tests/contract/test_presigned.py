@@ -102,6 +102,21 @@ def test_it_ends(signed: SignedServer, version: str, monkeypatch: pytest.MonkeyP
     assert httpx.get(presigned(signed, version, expires_s=3600)).content == b"content"
 
 
+def test_other_services_presign_as_well(signed: SignedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def url(expires_s: int) -> str:
+        client = signed.client("sts")
+        return str(
+            client.generate_presigned_url("get_caller_identity", ExpiresIn=expires_s, HttpMethod="GET")
+        )
+
+    assert ":assumed-role/" in httpx.get(url(60)).text
+    assert "SignatureDoesNotMatch" in httpx.get(url(60).replace("GetCallerIdentity", "GetSessionToken")).text
+    long_ago = datetime.now(UTC) - timedelta(seconds=100)
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: long_ago.replace(tzinfo=None))
+    assert "Request has expired" in httpx.get(url(60)).text
+    assert ":assumed-role/" in httpx.get(url(3600)).text
+
+
 def test_it_begins_now_and_lasts_a_week_at_most(
     signed: SignedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

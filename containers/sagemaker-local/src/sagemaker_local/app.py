@@ -103,14 +103,11 @@ JSON_TARGETS = {
 """``X-Amz-Target`` prefix → botocore's service name and its operations."""
 
 INVOCATION_PATH = re.compile(r"/endpoints/[^/]+/(async-)?invocations(-response-stream)?")
-CREDENTIAL = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request")
 
 
 def signing_name(request: Request) -> str | None:
     """The service that the caller signed for, or None when the request is not signed."""
-    credential = request.headers.get("authorization") or ""
-    match = CREDENTIAL.search(credential)
-    return match.group(1) if match else None
+    return wire.signing_name(request.scope)
 
 
 def create_services(settings: Settings) -> Services:

@@ -16,17 +16,16 @@ from typing import Any, TypeVar
 
 from sagemaker_local.errors import AwsError
 from sagemaker_local.logs.filter_pattern import InvalidParameterException, compile_pattern
-from sagemaker_local.logs.log_store import (
+from sagemaker_local.logs.log_store import EVENTS_PER_PAGE, now_ms
+from sagemaker_local.logs.records import (
     BEGINNING,
     END,
-    EVENTS_PER_PAGE,
     GroupExists,
     LogStream,
     NoSuchGroup,
     NoSuchStream,
     Position,
     StreamExists,
-    now_ms,
 )
 from sagemaker_local.services import Services
 

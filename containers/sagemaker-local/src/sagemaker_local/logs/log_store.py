@@ -8,11 +8,23 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from sagemaker_local.database import Database
 from sagemaker_local.durability import CommitLog
+from sagemaker_local.logs.records import (
+    BEGINNING,
+    END,
+    EventPage,
+    GroupExists,
+    LogEvent,
+    LogGroup,
+    LogStream,
+    NoSuchGroup,
+    NoSuchStream,
+    Position,
+    StreamExists,
+)
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS log_group (
@@ -31,70 +43,6 @@ BYTES_PER_PAGE = 1024 * 1024
 """A page of events holds at most so much. Source: GetLogEvents in the API reference."""
 
 SCAN_BATCH = 2000
-
-Position = tuple[int, int]
-BEGINNING: Position = (-1, 0)
-END: Position = (2**62, 0)
-
-
-class NoSuchGroup(LookupError):
-    """The log group is not there."""
-
-
-class NoSuchStream(LookupError):
-    """The log stream is not there."""
-
-
-class GroupExists(Exception):
-    """The log group is there already."""
-
-
-class StreamExists(Exception):
-    """The log stream is there already."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogGroup:
-    """A log group."""
-
-    name: str
-    created_ms: int
-    retention_days: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class LogStream:
-    """A log stream; the times of its events are None while it has none."""
-
-    name: str
-    created_ms: int
-    first_ms: int | None
-    last_ms: int | None
-    ingested_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class LogEvent:
-    """One event."""
-
-    event_id: int
-    stream: str
-    timestamp_ms: int
-    ingested_ms: int
-    message: str
-
-    @property
-    def position(self) -> Position:
-        """Where the event stands in the reading order."""
-        return self.timestamp_ms, self.event_id
-
-
-@dataclass(frozen=True, slots=True)
-class EventPage:
-    """Events in order, and the position to go on from; None when there is nothing more."""
-
-    events: list[LogEvent]
-    next_position: Position | None
 
 
 def now_ms() -> int:

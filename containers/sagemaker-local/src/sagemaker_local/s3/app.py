@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime, timedelta
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,6 +28,7 @@ from sagemaker_local.s3.errors import (
     NotImplementedHere,
     S3Error,
 )
+from sagemaker_local.s3.expiry import check_expiry
 from sagemaker_local.s3.object_store import DEFAULT_REGION, ObjectStore
 from sagemaker_local.s3.request import ClientGone, Response, S3Request
 from sagemaker_local.s3.threads import in_thread
@@ -183,7 +183,7 @@ def route(request: S3Request) -> Handler:
         NotImplementedHere: a sub-resource that is not there, by name.
         MethodNotAllowed: the resource has no such method.
     """
-    _check_expiry(request)
+    check_expiry(request.query)
     table = OBJECT if request.key else BUCKET if request.bucket else SERVICE
     subresource = next((name for name in table if name in request.query), "")
     for name in request.query:
@@ -219,35 +219,6 @@ def operation_name(scope: Scope, store: ObjectStore) -> str:
 
 async def _no_body() -> Message:
     raise ClientGone
-
-
-def _check_expiry(request: S3Request) -> None:
-    """Hold a presigned URL to its time, in either version of signing.
-
-    Raises:
-        S3Error: AccessDenied, as on AWS.
-    """
-    query = request.query
-    try:
-        if "X-Amz-Date" in query and "X-Amz-Expires" in query:
-            signed = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-            expires = signed + timedelta(seconds=int(query["X-Amz-Expires"]))
-        elif "Signature" in query and "Expires" in query:
-            expires = datetime.fromtimestamp(int(query["Expires"]), UTC)
-        else:
-            return
-    except (ValueError, OverflowError) as error:
-        raise S3Error(
-            "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\", X-Amz-Expires a number",
-            code="AuthorizationQueryParametersError",
-        ) from error
-    if datetime.now(UTC) > expires:
-        raise S3Error(
-            "Request has expired",
-            code="AccessDenied",
-            status_code=403,
-            details={"Expires": expires.strftime("%Y-%m-%dT%H:%M:%SZ")},
-        )
 
 
 def error_response(error: AwsError, request: S3Request | None, path: str) -> Response:

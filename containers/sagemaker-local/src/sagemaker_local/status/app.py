@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sagemaker_local.logs.log_store import NoSuchGroup, NoSuchStream
+from sagemaker_local.logs.records import NoSuchGroup, NoSuchStream
 from sagemaker_local.services import Services
 from sagemaker_local.status.snapshot import snapshot
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sagemaker_local.logs.log_store import BEGINNING, END, LogStore, NoSuchGroup, NoSuchStream
+from sagemaker_local.logs.log_store import LogStore
+from sagemaker_local.logs.records import BEGINNING, END, NoSuchGroup, NoSuchStream
 
 
 @pytest.fixture
