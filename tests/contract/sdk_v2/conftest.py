@@ -95,7 +95,7 @@ def client(
 
     def run(name: str, *arguments: str) -> dict[str, Any]:
         bucket = f"sdk-{uuid.uuid4().hex[:12]}"
-        command = [sdk_python, "-m", f"clients.{name}", bucket, data, *arguments]
+        command: list[str | Path] = [sdk_python, "-m", f"clients.{name}", bucket, data, *arguments]
         done = subprocess.run(
             command,
             capture_output=True,

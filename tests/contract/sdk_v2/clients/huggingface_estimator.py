@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sagemaker.huggingface import HuggingFace, HuggingFaceModel
 
-from clients.session import INSTANCE, ROLE, SOURCES, found, session
+from .session import INSTANCE, ROLE, SOURCES, found, session
 
 HAM = ("see you at home", "call me later", "thanks for dinner", "we meet at seven", "are you at home")
 SPAM = ("win a free prize now", "free entry to win cash", "claim your prize", "urgent cash prize", "win now")

@@ -6,7 +6,7 @@ from sagemaker.multidatamodel import MultiDataModel
 from sagemaker.serializers import JSONSerializer
 from sagemaker.sklearn import SKLearn, SKLearnModel
 
-from clients.session import BUCKET, DATA, INSTANCE, ROLE, SOURCES, found, rows, session
+from .session import BUCKET, DATA, INSTANCE, ROLE, SOURCES, found, rows, session
 
 sagemaker_session = session()
 estimator = SKLearn(

@@ -7,7 +7,7 @@ from sagemaker.model import Model
 from sagemaker.predictor import Predictor
 from sagemaker.serializers import CSVSerializer
 
-from clients.session import BUCKET, DATA, INSTANCE, ROLE, found, rows, session
+from .session import BUCKET, DATA, INSTANCE, ROLE, found, rows, session
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/digits:latest"
 

@@ -5,7 +5,7 @@ from sagemaker.deserializers import JSONDeserializer
 from sagemaker.pytorch import PyTorch
 from sagemaker.serializers import JSONSerializer
 
-from clients.session import DATA, INSTANCE, ROLE, SOURCES, found, rows, session
+from .session import DATA, INSTANCE, ROLE, SOURCES, found, rows, session
 
 sagemaker_session = session()
 estimator = PyTorch(

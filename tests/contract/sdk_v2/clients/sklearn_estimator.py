@@ -5,7 +5,7 @@ from sagemaker.deserializers import CSVDeserializer, JSONDeserializer
 from sagemaker.serializers import CSVSerializer, JSONSerializer
 from sagemaker.sklearn import SKLearn, SKLearnModel
 
-from clients.session import BUCKET, DATA, INSTANCE, ROLE, SOURCES, found, rows, session
+from .session import BUCKET, DATA, INSTANCE, ROLE, SOURCES, found, rows, session
 
 sagemaker_session = session()
 estimator = SKLearn(

@@ -5,7 +5,7 @@ from sagemaker import image_uris
 from sagemaker.processing import ProcessingInput, ProcessingOutput, ScriptProcessor
 from sagemaker.sklearn.processing import SKLearnProcessor
 
-from clients.session import BUCKET, DATA, INSTANCE, ROLE, SOURCES, found, session
+from .session import BUCKET, DATA, INSTANCE, ROLE, SOURCES, found, session
 
 sagemaker_session = session()
 source = sagemaker_session.upload_data(str(DATA / "iris" / "train"), key_prefix="iris")

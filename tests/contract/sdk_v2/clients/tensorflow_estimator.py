@@ -4,7 +4,7 @@ from sagemaker.deserializers import JSONDeserializer
 from sagemaker.serializers import CSVSerializer
 from sagemaker.tensorflow import TensorFlow, TensorFlowModel
 
-from clients.session import DATA, INSTANCE, ROLE, SOURCES, found, rows, session
+from .session import DATA, INSTANCE, ROLE, SOURCES, found, rows, session
 
 sagemaker_session = session()
 estimator = TensorFlow(

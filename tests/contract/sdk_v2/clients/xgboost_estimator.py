@@ -8,7 +8,7 @@ from sagemaker.inputs import TrainingInput
 from sagemaker.serializers import CSVSerializer
 from sagemaker.xgboost import XGBoost
 
-from clients.session import BUCKET, DATA, INSTANCE, ROLE, SOURCES, found, rows, session
+from .session import BUCKET, DATA, INSTANCE, ROLE, SOURCES, found, rows, session
 
 sagemaker_session = session()
 train = sagemaker_session.upload_data(str(DATA / "iris" / "train"), key_prefix="iris/train")

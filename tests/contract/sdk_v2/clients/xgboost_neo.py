@@ -8,7 +8,7 @@ from sagemaker.model import Model
 from sagemaker.predictor import Predictor
 from sagemaker.serializers import CSVSerializer
 
-from clients.session import BUCKET, DATA, ROLE, found, rows, session
+from .session import BUCKET, DATA, ROLE, found, rows, session
 
 INSTANCE = "ml.c5.xlarge"
 

@@ -63,7 +63,7 @@ class BaseDirectoryExecutor(LocalExecutor):
             "SAGEMAKER_BASE_DIR": places[OPT_ML],
             "HOME": str(home),
             "TMPDIR": str(container.scratch / "tmp"),
-            # Else AWS's training toolkit looks for its host's name for a quarter of an hour; none resolves here.
+            # Else AWS's training toolkit waits a quarter of an hour for its host's name to resolve.
             "SM_STUDIO_LOCAL_MODE": "true",
         }
         return dataclasses.replace(

@@ -2,8 +2,9 @@ import pytest
 
 from sagemaker_local.executors.base import ImageError, Program
 from sagemaker_local.executors.container import lay_out
+from sagemaker_local.images.catalogue import repository_name
 from sagemaker_local.images.environments import Environment, EnvironmentCache
-from sagemaker_local.images.image import ImageFolders, repository_name
+from sagemaker_local.images.image import ImageFolders
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ import threading
 
 import pytest
 
-from sagemaker_local.images import package_indexes
 from sagemaker_local.images.package_indexes import usable
 
 
@@ -19,7 +18,7 @@ def index():
 
 
 def test_an_index_that_answers_is_used_whatever_it_says(index, monkeypatch):
-    monkeypatch.setattr(package_indexes.shutil, "which", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
     assert usable([f"--extra-index-url {index}"], print) == ["--extra-index-url", index]
 
 
@@ -33,5 +32,5 @@ def test_an_index_that_does_not_answer_is_left_out_and_named():
 
 
 def test_builds_for_cpus_are_left_out_where_there_is_a_gpu(index, monkeypatch):
-    monkeypatch.setattr(package_indexes.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/nvidia-smi")
     assert usable([f"--extra-index-url {index}"], print) == []
