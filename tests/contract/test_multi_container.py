@@ -81,7 +81,7 @@ def test_a_request_names_its_container(probe: Probe, direct: str) -> None:
     ],
 )
 def test_a_request_that_names_none_is_a_validation_error(
-    probe: Probe, direct: str, more: dict[str, str], message: str
+    probe: Probe, direct: str, more: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ClientError, match=message) as refused:
         probe.ask(direct, **more)
@@ -108,7 +108,7 @@ def test_they_come_back_after_a_kill(probe: Probe, pipeline: str, direct: str) -
     probe.server.start()
     probe.connect()
     for name in (pipeline, direct):
-        eventually(lambda name=name: probe.describe(name)["EndpointStatus"] == "InService")
+        probe.ended(name)
     assert probe.ask(pipeline, body=b"x") == b"xabc"
     assert probe.ask(direct, body=b"x", TargetContainerHostname="second") == b"x-2"
 

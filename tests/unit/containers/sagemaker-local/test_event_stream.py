@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from botocore.eventstream import EventStreamBuffer
 
@@ -13,9 +15,10 @@ def test_an_event_is_read_as_it_was_written(payload: bytes) -> None:
     buffer = EventStreamBuffer()
     buffer.add_data(event("PayloadPart", payload))
     (message,) = buffer
+    headers: Any = message.headers
     assert message.payload == payload
-    assert message.headers[":event-type"] == "PayloadPart"
-    assert message.headers[":message-type"] == "event"
+    assert headers[":event-type"] == "PayloadPart"
+    assert headers[":message-type"] == "event"
 
 
 def test_messages_follow_one_another_whatever_the_pieces() -> None:
@@ -23,4 +26,5 @@ def test_messages_follow_one_another_whatever_the_pieces() -> None:
     for byte in event("PayloadPart", b"one") + exception("ModelStreamError", b"{}"):
         buffer.add_data(bytes([byte]))
     first, second = buffer
-    assert (first.payload, second.headers[":exception-type"]) == (b"one", "ModelStreamError")
+    headers: Any = second.headers
+    assert (first.payload, headers[":exception-type"]) == (b"one", "ModelStreamError")
