@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -42,6 +44,17 @@ def test_instances_come_and_go_under_load(probe: Probe) -> None:
         assert probe.wait(name)["ProductionVariants"][0]["CurrentInstanceCount"] == 1
         assert processes(probe, name) == 1
     assert set(seen) == {"v1"}
+
+
+def test_an_instance_answers_what_it_took_before_it_goes(probe: Probe) -> None:
+    name = probe.endpoint(probe.config(InitialInstanceCount=2))
+    with ThreadPoolExecutor(2) as callers:
+        asked = [callers.submit(probe.ask, name, "pause", b"4") for _ in range(2)]  # one for each instance
+        eventually(lambda: all(each.running() for each in asked))
+        probe.ask(name)  # they are with the instances by now
+        change(probe, name, DesiredInstanceCount=1)
+        assert [each.result() for each in asked] == [b"4", b"4"]
+    assert probe.wait(name)["ProductionVariants"][0]["CurrentInstanceCount"] == 1
 
 
 def test_weights_change_who_answers_at_once(probe: Probe) -> None:
@@ -108,8 +121,6 @@ def test_what_cannot_be_is_refused(probe: Probe, desired: list[dict[str, Any]], 
 
 
 def test_an_instance_that_is_killed_while_others_come_is_replaced(probe: Probe) -> None:
-    import os
-
     name = probe.endpoint()
     container = probe.process(name)
     change(probe, name, DesiredInstanceCount=2)
