@@ -58,7 +58,11 @@ class TuningEngine:
         self._wake[name] = asyncio.Event()
         task = asyncio.create_task(self._live(name), name=f"{KIND} {name}")
         self._tasks[name] = task
-        task.add_done_callback(lambda _: (self._tasks.pop(name, None), self._wake.pop(name, None)))
+        task.add_done_callback(lambda ended: self._forget(name, ended))
+
+    def _forget(self, name: str, ended: asyncio.Task[None]) -> None:
+        if self._tasks.get(name) is ended:  # not created anew meanwhile
+            del self._tasks[name], self._wake[name]
 
     def stop(self, name: str) -> None:
         """Have a tuning job stop, and the training jobs that it started."""

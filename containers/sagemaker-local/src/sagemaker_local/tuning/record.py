@@ -146,8 +146,13 @@ class TuningRecord:
         self._change(change)
 
     def stop(self) -> None:
-        """Somebody asked to stop it."""
-        self._change(lambda record: record.document.update(HyperParameterTuningJobStatus="Stopping"))
+        """Somebody asked to stop it; it may be over by now."""
+
+        def change(record: Record) -> None:
+            if record.document["HyperParameterTuningJobStatus"] in ALIVE:
+                record.document["HyperParameterTuningJobStatus"] = "Stopping"
+
+        self._change(change)
 
     def conclude(self, status: str, reason: str | None = None) -> None:
         """Decide how it will end once its training jobs are over."""
