@@ -49,6 +49,7 @@ class LocalExecutor(abc.ABC):
 
     async def prepare(self, image: str | Source, log: LineSink) -> None:
         """Find the image and build its environment when that is missing."""
+        self.images.tell(image, log)
         await self.images.image(image, log)
 
     async def close(self) -> None:

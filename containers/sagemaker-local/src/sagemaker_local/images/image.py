@@ -77,8 +77,6 @@ class ImageFolders:
         if isinstance(image, Source):
             return await self._of_source(image, log)
         folder = self.folder(image)
-        if told := difference(image, folder):
-            log(f"sagemaker-local: {told}")
         first = self._read(folder, DEFAULT_PATH)
         python = await self.environments.environment(first.requirements, first.python_version, log)
         # Read again now that the environment's bin, which `ENV PATH=…:$PATH` builds upon, is known.
@@ -96,6 +94,15 @@ class ImageFolders:
             python=python,
             visible=pip.local_directories() if pip else (),
         )
+
+    def tell(self, image: str | Source, log: LineSink) -> None:
+        """Say in the log what stands for an image of AWS's.
+
+        Raises:
+            ImageError: there is no such image.
+        """
+        if isinstance(image, str) and (told := difference(image, self.folder(image))):
+            log(f"sagemaker-local: {told}")
 
     def folder(self, uri: str) -> Path:
         """The folder that stands for an image URI.
