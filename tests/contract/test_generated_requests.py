@@ -58,8 +58,11 @@ class Wire:
         self._client = httpx.Client(timeout=60)
 
     def post(self, prefix: str, operation: str, request: dict[str, Any]) -> httpx.Response:
+        return self.send(prefix, operation, json.dumps(request).encode())
+
+    def send(self, prefix: str, operation: str, body: bytes) -> httpx.Response:
         headers = {"x-amz-target": f"{prefix}.{operation}", "content-type": "application/x-amz-json-1.1"}
-        return self._client.post(self.server.url, content=json.dumps(request), headers=headers)
+        return self._client.post(self.server.url, content=body, headers=headers)
 
 
 @pytest.fixture(scope="module")
@@ -122,14 +125,9 @@ def test_an_invalid_request_is_refused_with_its_field_and_constraint(
 
 
 @pytest.mark.parametrize(("prefix", "service", "operation"), OPERATIONS)
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"null", b"\xff\xfe", b'{"NoSuchMember": 1}'])
-def test_what_is_no_request_is_refused(
-    wire: Wire, prefix: str, service: str, operation: str, body: bytes
-) -> None:
-    headers = {"x-amz-target": f"{prefix}.{operation}", "content-type": "application/x-amz-json-1.1"}
-    response = httpx.post(wire.server.url, content=body, headers=headers, timeout=60)
-    assert response.status_code < 500
-    assert body in (b"",) or response.status_code == 400
+def test_what_is_no_request_is_refused(wire: Wire, prefix: str, service: str, operation: str) -> None:
+    for body in (b"[]", b"{", b"null", b"\xff\xfe", b'{"NoSuchMember": 1}'):
+        assert wire.send(prefix, operation, body).status_code == 400, body
 
 
 def test_most_of_the_model_can_be_generated() -> None:
