@@ -54,11 +54,12 @@ def valid(shape: Shape, depth: int = 0) -> st.SearchStrategy[Any]:
 
 def _structures(shape: StructureShape, depth: int) -> st.SearchStrategy[dict[str, Any]]:
     if shape.is_tagged_union:
-        return st.one_of(
+        ways: list[st.SearchStrategy[dict[str, Any]]] = [
             st.fixed_dictionaries({name: valid(member, depth + 1)})
             for name, member in shape.members.items()
             if possible(member)
-        )
+        ]
+        return st.one_of(ways)
     members = {name: member for name, member in shape.members.items() if possible(member)}
     required = {name: valid(members[name], depth + 1) for name in shape.required_members}
     if depth > DEEPEST:
@@ -191,8 +192,12 @@ def _scalar_breaks(shape: Shape, path: Path) -> Iterator[Break]:
         if least and not shape.enum:
             yield Break(path, "", f"Member must have length greater than or equal to {least}")
         pattern = shape.metadata.get("pattern")
-        enforced = pattern and UNPAIRED not in pattern
-        if enforced and (compiled := _compiled(pattern)) and not compiled.fullmatch("\x00"):
+        if (
+            pattern
+            and UNPAIRED not in pattern
+            and (compiled := _compiled(pattern))
+            and not compiled.fullmatch("\x00")
+        ):
             yield Break(path, "\x00", "Member must satisfy regular expression pattern: ")
     elif shape.type_name in ("integer", "long"):
         if least is not None:

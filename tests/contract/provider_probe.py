@@ -16,7 +16,8 @@ LONGEST_S = 300
 def run(operator: BaseOperator) -> Any:
     """Execute an operator; when it defers, run its trigger and resume it with the trigger's event."""
     context: Any = MagicMock()  # what links write to; no operator here reads anything from it
-    method, arguments = operator.execute, {}
+    method: Any = operator.execute
+    arguments: dict[str, Any] = {}
     while True:
         try:
             return method(context, **arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from collections.abc import Iterator
@@ -275,7 +276,7 @@ def test_notebook(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
         ("SageMakerStopNotebookOperator", "Stopped"),
     ]:
         run(make(operator, instance_name=name, wait_for_completion=False))
-        eventually(lambda wanted=wanted: status() == wanted, 300)
+        eventually(functools.partial(lambda expected: status() == expected, wanted), 300)
     run(make("SageMakerDeleteNotebookOperator", instance_name=name, wait_for_completion=False))
     eventually(lambda: not probe.sagemaker.list_notebook_instances(NameContains=name)["NotebookInstances"])
 
@@ -349,6 +350,6 @@ def untried() -> Iterator[str]:
 def none_is_forgotten(request: pytest.FixtureRequest) -> Iterator[None]:
     """When the whole file ran, every operator and sensor of the provider was among it."""
     yield
-    ran = {item.originalname for item in request.session.items if item.path == request.path}
+    ran = {getattr(item, "originalname", "") for item in request.session.items if item.path == request.path}
     if ran >= {name for name in globals() if name.startswith("test_")} and not request.session.testsfailed:
         assert list(untried()) == []

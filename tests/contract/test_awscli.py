@@ -105,7 +105,7 @@ def test_s3_sync_moves_only_what_differs(aws: Aws, bucket: str, tmp_path: Path) 
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
-        os.utime(path, (1_700_000_000,) * 2)  # S3 tells whole seconds, so a file of this second looks newer there
+        os.utime(path, (1_700_000_000,) * 2)  # S3 tells whole seconds: a file of this second looks newer
     first = aws("s3", "sync", folder, f"s3://{bucket}/folder")
     assert first.count("upload:") == 3
     assert aws("s3", "sync", folder, f"s3://{bucket}/folder") == ""

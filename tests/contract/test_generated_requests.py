@@ -113,6 +113,7 @@ def test_an_invalid_request_is_refused_with_its_field_and_constraint(
     wire: Wire, prefix: str, service: str, operation: str, data: st.DataObject
 ) -> None:
     shape = model(service, operation).input_shape
+    assert shape is not None
     request = data.draw(valid(shape))
     ways = list(breaks(shape, request))
     assume(ways)

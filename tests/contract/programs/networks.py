@@ -7,6 +7,7 @@ python networks.py compare <framework> <directory with model.onnx and expected.n
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +15,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 PIXELS = np.random.default_rng(3).uniform(0, 1, (5, 8, 8, 1)).astype(np.float32)
 
 
-def pytorch(directory: Path) -> dict:
+def pytorch(directory: Path) -> dict[str, Any]:
     """A traced convolutional net with two inputs; channels first."""
     import torch
 
-    class Net(torch.nn.Module):
+    class Net(torch.nn.Module):  # type: ignore[misc]  # torch is there only where this runs
         def __init__(self):
             super().__init__()
             self.seen = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3), torch.nn.ReLU(), torch.nn.Flatten())
@@ -36,7 +37,7 @@ def pytorch(directory: Path) -> dict:
     return {"pixels": pixels, "hints": hints, "answer": answer}
 
 
-def onnx(directory: Path) -> dict:
+def onnx(directory: Path) -> dict[str, Any]:
     """A graph with something to fold."""
     import onnx as format_
     from onnx import TensorProto, helper, numpy_helper
@@ -79,21 +80,21 @@ def network():
     )
 
 
-def keras(directory: Path) -> dict:
+def keras(directory: Path) -> dict[str, Any]:
     """A whole model in one file."""
     net = network()
     net.save(directory / "model.h5")
     return {"pixels": PIXELS, "answer": net.predict(PIXELS, verbose=0)}
 
 
-def tensorflow(directory: Path) -> dict:
+def tensorflow(directory: Path) -> dict[str, Any]:
     """A SavedModel in a numbered folder, as TensorFlow Serving has it."""
     net = network()
     net.export(directory / "1", format="tf_saved_model", verbose=False)
     return {"pixels": PIXELS, "answer": net.predict(PIXELS, verbose=0)}
 
 
-def frozen(directory: Path) -> dict:
+def frozen(directory: Path) -> dict[str, Any]:
     """A frozen graph, as Neo took it before SavedModels."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2

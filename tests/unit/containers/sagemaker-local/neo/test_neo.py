@@ -14,7 +14,9 @@ def test_a_program_is_complete(framework: str) -> None:
     module = program.command[-1].replace(".", "/")
     assert (program.source / f"{module}.py").is_file()
     pins = [
-        line for line in program.requirements.read_text().splitlines() if line.strip() and line[0] not in "#- "
+        line
+        for line in program.requirements.read_text().splitlines()
+        if line.strip() and line[0] not in "#- "
     ]
     assert pins
     assert all("==" in pin for pin in pins)
