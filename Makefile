@@ -70,8 +70,9 @@ compose-env:  ## write the secrets of docker-compose.yaml to .env
 lock: setup  ## compile requirements*.in
 	scripts/lock
 
-wheel: setup  ## build the provider's wheel into dist/
+wheel: setup  ## build the provider's wheel and the local SageMaker's into dist/
 	build/uv/uv build --quiet --wheel --out-dir dist .
+	build/uv/uv build --quiet --wheel --out-dir dist containers/sagemaker-local
 
 clean:  ## remove what was built (not the environment)
 	rm -rf build/demo build/test build/docker dist

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ COMMANDS = [
     line for block in re.findall(r"```shell\n(.*?)```", README, re.DOTALL) for line in block.splitlines()
 ]
 MAKE_TARGETS = sorted(
-    set(re.findall(r"`make ([a-z0-9]+)", "\n".join(path.read_text() for path in DOCUMENTS)))
+    set(re.findall(r"`make ([a-z0-9-]+)", "\n".join(path.read_text() for path in DOCUMENTS)))
 )
 
 
@@ -44,6 +45,13 @@ def test_every_command_is_tested(command: str) -> None:
     """Long-running or stateful commands are run by other tiers; each must be claimed here."""
     program, *arguments = command.split()
     match program:
+        case "pip":  # what a wheel of it can do is tried by tests/contract/test_wheel.py
+            assert arguments == ["install", "dist/sagemaker_local-*.whl"]
+            assert "containers/sagemaker-local" in run("make", "--dry-run", "wheel").stdout
+            project = tomllib.loads((ROOT / "containers/sagemaker-local/pyproject.toml").read_text())[
+                "project"
+            ]
+            assert project["name"].replace("-", "_") == "sagemaker_local"
         case "sagemaker-local":
             help_text = run(Path(stack._program(program)), "--help").stdout
             assert all(argument in help_text for argument in arguments if argument.startswith("--"))
