@@ -90,7 +90,8 @@ class ContainerProgram:
             await self._until_init()
             await self._signal("SIGTERM")
             with contextlib.suppress(TimeoutError):
-                return await asyncio.wait_for(self.wait(), grace_s)
+                async with asyncio.timeout(grace_s):  # wait_for of 3.11 can lose a cancellation
+                    return await self.wait()
         if not self._ended.done():
             await self._signal("SIGKILL")
         return await self.wait()

@@ -95,7 +95,8 @@ class SandboxProcess:
             with contextlib.suppress(OSError):
                 self._lifeline.send(b"T")
             with contextlib.suppress(TimeoutError):
-                return await asyncio.wait_for(self.wait(), grace_s)
+                async with asyncio.timeout(grace_s):  # wait_for of 3.11 can lose a cancellation
+                    return await self.wait()
         self._cut()
         return await self.wait()
 

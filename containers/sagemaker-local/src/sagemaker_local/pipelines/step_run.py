@@ -121,7 +121,8 @@ class StepRun:
             raise failure
         self.record.set_step(self.step.name, {"attempt": None}, AttemptCount=attempts + 1)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.stopping.wait(), pause)
+            async with asyncio.timeout(pause):  # wait_for of 3.11 can lose a cancellation
+                await self.stopping.wait()
 
     async def _plan(self) -> dict[str, Any] | None:
         """Note what is about to be created, and under which name, so that a restart creates it once."""
