@@ -202,11 +202,11 @@ def test_a_kill_does_not_lose_or_double_a_training_job(start_server):
         sagemaker, GRID, strategy="Grid", limits={"MaxParallelTrainingJobs": 2}, static={"seconds": "1"}
     )
     for ended_jobs in (1, 3):
-        until(
-            sagemaker,
-            name,
-            lambda found, least=ended_jobs: found["TrainingJobStatusCounters"]["Completed"] >= least,
-        )
+
+        def enough(found, least=ended_jobs):
+            return found["TrainingJobStatusCounters"]["Completed"] >= least
+
+        until(sagemaker, name, enough)
         local.kill()
         sagemaker = local.start().client("sagemaker")
     found = ended(sagemaker, name)

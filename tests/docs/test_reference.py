@@ -34,7 +34,7 @@ from airflow_sagemaker.provider_info import get_provider_info
 from airflow_sagemaker.specs.base import Spec
 from airflow_sagemaker.specs.loading import SpecError, load_pipelines
 from airflow_sagemaker.specs.pipeline import Pipeline
-from sagemaker_local import cli, limits
+from sagemaker_local import command_line, limits
 from sagemaker_local.executors.choice import EXECUTORS
 from sagemaker_local.images import dockerfile
 from sagemaker_local.neo import COMPILERS
@@ -312,7 +312,7 @@ def options(monkeypatch: pytest.MonkeyPatch) -> list[argparse.Action]:
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", catch)
     with pytest.raises(Caught):
-        cli.parse([])
+        command_line.parse([])
     return [action for action in found if action.dest not in ("help", "version")]
 
 

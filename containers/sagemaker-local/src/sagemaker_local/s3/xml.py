@@ -74,9 +74,7 @@ def parse(body: bytes, root: str) -> ElementTree.Element:
         MalformedXML: not XML, or another root element.
     """
     try:
-        text = body.decode(
-            "utf-8-sig"
-        )  # in UTF-16 it could hide what follows
+        text = body.decode("utf-8-sig")  # in UTF-16 it could hide what follows
         if "<!DOCTYPE" in text or "<!ENTITY" in text:
             raise MalformedXML("document types are not allowed")
         if text.count("<") > MAXIMUM_TAGS:
