@@ -25,6 +25,10 @@ CHANGEABLE = ("InstanceType", "RoleArn", "VolumeSizeInGB", "RootAccess", "Platfo
 async def create(services: Services, request: dict[str, Any]) -> dict[str, Any]:
     """CreateNotebookInstance."""
     refuse(request, REFUSED, "a notebook instance")
+    if services.executor.name == "docker":
+        raise ValidationException(
+            "The local SageMaker runs notebooks as processes only; start it without --executor docker"
+        )
     name = request["NotebookInstanceName"]
     record = Record(KIND, name, arn(services.settings, KIND, name), {})
     record.document = only_set(

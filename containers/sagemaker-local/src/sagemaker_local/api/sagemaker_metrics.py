@@ -14,11 +14,11 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sagemaker_local import limits
+from sagemaker_local import limits, wire
 from sagemaker_local.cloudwatch.trial_metrics import POINTS_PER_QUERY, TrialMetric
 from sagemaker_local.cloudwatch.wire_formats import plain
 from sagemaker_local.errors import AwsError, InternalFailure, SerializationException
@@ -103,7 +103,7 @@ def create_app(services: Services) -> ASGIApp:
             validate(shape, parsed)
             result = await asyncio.to_thread(OPERATIONS[operation], services, parsed)
             response = _response(200, result)
-        except ClientDisconnect:
+        except wire.Disconnected:
             return
         except AwsError as error:
             response = _refusal(error)
@@ -116,11 +116,10 @@ def create_app(services: Services) -> ASGIApp:
 
 
 async def _parse(request: Request) -> dict[str, Any]:
-    body = await request.body()
-    if len(body) > limits.JSON_BODY_BYTES:
-        raise SerializationException(
-            f"The request is {len(body)} bytes; at most {limits.JSON_BODY_BYTES} are read"
-        )
+    try:
+        body = await wire.read_body(request.receive, limits.JSON_BODY_BYTES)
+    except wire.BodyTooLarge as error:
+        raise SerializationException(f"The request is too large: {error}") from error
     try:
         parsed = json.loads(body or b"{}")
     except (ValueError, RecursionError) as error:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from botocore.model import OperationNotFoundError, ServiceModel
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sagemaker_local import limits
+from sagemaker_local import limits, wire
 from sagemaker_local.cloudwatch.queries import InvalidParameterValue
 from sagemaker_local.cloudwatch.wire_formats import CBOR_PATH, JsonFormat, WireFormat, wire_format
 from sagemaker_local.errors import (
@@ -61,7 +61,7 @@ def create_app(services: Services, operations: Mapping[str, Operation]) -> ASGIA
             body = await _body(request)
             form = wire_format(request.url.path, request.url.query, request.headers, body)
             response = await _answer(services, model, operations, form, body, request_id)
-        except ClientDisconnect:
+        except wire.Disconnected:
             return
         except AwsError as error:
             logger.info("CloudWatch %s refused: %s: %s", form.operation, error.code, error.message)
@@ -120,11 +120,10 @@ def _require_finite(value: Any, path: str) -> None:
 
 
 async def _body(request: Request) -> bytes:
-    body = await request.body()
-    if len(body) > limits.JSON_BODY_BYTES:
-        raise SerializationException(
-            f"The request is {len(body)} bytes; at most {limits.JSON_BODY_BYTES} are read"
-        )
+    try:
+        body = await wire.read_body(request.receive, limits.JSON_BODY_BYTES)
+    except wire.BodyTooLarge as error:
+        raise SerializationException(f"The request is too large: {error}") from error
     if request.headers.get("content-encoding") != "gzip":
         return body
     unpacker = zlib.decompressobj(wbits=31)
