@@ -69,9 +69,9 @@ def train(server: LocalServer, image: str, **environment: str) -> tuple[dict[str
             break
         assert time.monotonic() < deadline, job
         time.sleep(0.2)
-    if not logs.describe_log_groups()["logGroups"]:
-        return job, ""
     group = "/aws/sagemaker/TrainingJobs"
+    if not logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:
+        return job, ""  # no job of the server has printed anything yet
     streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=name)["logStreams"]
     events = [
         event["message"]
