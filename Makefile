@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/build/uv:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: fuzz compose-env test-docker help setup packages demo check lint format types imports test unit contract faults e2e lock wheel clean
+.PHONY: fuzz compose-env test-docker help setup packages demo check lint format types imports test unit fast contract faults e2e lock wheel clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -23,7 +23,7 @@ setup:  ## make .venv (a fraction of a second when nothing changed)
 demo:  ## raw data → trained → live → scored nightly, on this machine (EXIT=1 stops by itself)
 	@started=$$(date +%s.%N); scripts/bootstrap; exec $(BIN)/python -m demo --started $$started $(if $(EXIT),--exit)
 
-check: lint types imports unit  ## the fast tier: lint, types, import rules, unit and DAG tests
+check: lint types imports fast  ## the fast tier: lint, types, import rules, unit and DAG tests
 
 lint: setup
 	$(BIN)/ruff check .
@@ -38,6 +38,13 @@ types: setup
 
 imports: setup
 	PYTHONPATH=plugins $(BIN)/lint-imports --no-cache
+
+# What runs images' programs and compilers in environments of their own is not fast; `make unit` and `make test` have it.
+PROGRAMS = tests/unit/containers/digits tests/unit/containers/bank-marketing \
+  tests/unit/containers/sagemaker-local/neo/compilers tests/unit/containers/sagemaker-local/serving/test_model_server.py
+
+fast: setup
+	$(PYTEST) -q $(WORKERS) tests/unit tests/dags $(PROGRAMS:%=--ignore %)
 
 unit: setup
 	$(PYTEST) -q $(WORKERS) tests/unit tests/dags
