@@ -1,24 +1,25 @@
-"""Load a model directory, as trained or as compiled, behind one interface.
+"""Load a model directory, as trained or as compiled, and serve it (docs/serving.md).
 
-The compiled path needs numpy and ctypes only: a serving image could leave XGBoost out.
+The compiled path needs what the manifest names and no training framework: an image that only serves could
+leave XGBoost out. The answer is the probability of a yes, which the model server writes by itself.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from rows import Rows
+
+from model_serving import compiled
+from model_serving.errors import StartError
 
 MODEL_FILE = "model.ubj"
-MANIFEST_FILE = "manifest.json"
 
 
-class ModelError(Exception):
+class ModelError(StartError):
     """The model directory does not hold a model that this image can serve."""
 
 
@@ -28,7 +29,7 @@ class Model(Protocol):
     kind: str
     features: int
 
-    def predict(self, rows: Rows) -> NDArray[np.floating[Any]]:
+    def predict(self, rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
         """Probability of a yes, one a row."""
         ...
 
@@ -41,12 +42,12 @@ class OriginalModel:
     def __init__(self, directory: Path) -> None:
         import xgboost
 
-        # More threads make single rows slower; worker processes (MODEL_SERVER_WORKERS) use the other cores.
+        # More threads make single rows slower; the server's processes use the other cores.
         self._booster = xgboost.Booster({"nthread": 1}, model_file=directory / MODEL_FILE)
         self._booster.set_param({"nthread": 1})
         self.features = int(self._booster.num_features())
 
-    def predict(self, rows: Rows) -> NDArray[np.floating[Any]]:
+    def predict(self, rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
         """See :class:`Model`."""
         # In place: a DMatrix would cost more than the prediction of a few rows.
         result: NDArray[np.floating[Any]] = self._booster.inplace_predict(rows.astype(np.float32))
@@ -54,53 +55,41 @@ class OriginalModel:
 
 
 class CompiledModel:
-    """The shared object that Neo made of it; its interface is in the manifest."""
+    """What Neo made of it."""
 
     kind = "compiled"
 
-    def __init__(self, directory: Path, manifest: dict[str, Any]) -> None:
-        outputs = manifest["outputs"]
-        if not manifest["model_file"].endswith(".so") or len(outputs) != 1 or outputs[0]["shape"] != [None]:
-            raise ModelError(
-                f"{directory}: compiled to {manifest['model_file']} with outputs {outputs}; this image "
-                "serves a shared "
-                "object with one probability a row"
-            )
-        path = directory / manifest["model_file"]
+    def __init__(self, directory: Path) -> None:
         try:
-            library = ctypes.CDLL(str(path))
-        except OSError as error:
+            loaded = compiled.load(directory)
+        except compiled.CompiledError as error:
+            raise ModelError(str(error)) from error
+        self.features = loaded.features
+        self.predict = loaded.predict
+        shape = loaded.predict(np.zeros((1, self.features))).shape
+        if shape != (1,):
             raise ModelError(
-                f"{path} cannot be loaded ({error}); compiled for {manifest['target']}"
-            ) from error
-        self._function = library[manifest["entry_point"]]
-        self._function.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
-        self._function.restype = None
-        self.features = int(manifest["inputs"][0]["shape"][1])
-
-    def predict(self, rows: Rows) -> NDArray[np.floating[Any]]:
-        """See :class:`Model`."""
-        if rows.shape[1] != self.features:  # Anything else would be read beyond its end.
-            raise ModelError(f"{rows.shape[1]} features, the compiled model takes {self.features}")
-        narrow = np.ascontiguousarray(rows, np.float32)
-        answers = np.empty(len(narrow), np.float32)
-        self._function(narrow.ctypes.data, len(narrow), answers.ctypes.data)
-        return answers
+                f"{directory}: the compiled model answers a row with an array of shape {shape}, not with one "
+                "probability: compile what this image trained"
+            )
 
 
 def load(directory: Path) -> Model:
     """The model in a directory: compiled when Neo's manifest lies there, else as trained."""
-    manifest = directory / MANIFEST_FILE
-    if manifest.exists():
-        return CompiledModel(directory, json.loads(manifest.read_text()))
-    if (directory / MODEL_FILE).exists():
+    manifest = directory / compiled.MANIFEST_FILE
+    original = (directory / MODEL_FILE).exists()
+    if manifest.exists() and not (original and json.loads(manifest.read_text()).get("runtime") == "original"):
+        return CompiledModel(directory)
+    if original:
         return OriginalModel(directory)
     found = (
         ", ".join(sorted(path.name for path in directory.iterdir())) if directory.is_dir() else "no directory"
     )
-    raise ModelError(f"{directory}: neither {MANIFEST_FILE} nor {MODEL_FILE} (found: {found or 'nothing'})")
+    raise ModelError(
+        f"{directory}: neither {compiled.MANIFEST_FILE} nor {MODEL_FILE} (found: {found or 'nothing'})"
+    )
 
 
-def to_csv(probabilities: NDArray[np.floating[Any]]) -> bytes:
-    """The answer's lines: the probability of a yes."""
-    return ("\n".join(map(repr, probabilities.astype(np.float64).tolist())) + "\n").encode()
+def model_fn(model_dir: str) -> Model:
+    """What the model server serves."""
+    return load(Path(model_dir))

@@ -1,6 +1,7 @@
-"""Load a model directory, as trained or as compiled, behind one interface.
+"""Load a model directory, as trained or as compiled, and serve it (docs/serving.md).
 
-The compiled path imports ONNX Runtime and numpy only: a serving image could leave scikit-learn out.
+The compiled path needs what the manifest names and no training framework: an image that only serves could
+leave scikit-learn out.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from rows import Rows
+
+from model_serving import compiled, content, csv_rows
+from model_serving.errors import StartError
 
 FEATURES = 64
 CLASSES = 10
 MODEL_FILE = "model.joblib"
-MANIFEST_FILE = "manifest.json"
 
 
-class ModelError(Exception):
+class ModelError(StartError):
     """The model directory does not hold a model that this image can serve."""
 
 
@@ -29,7 +31,7 @@ class Model(Protocol):
     kind: str
     features: int
 
-    def predict(self, rows: Rows) -> NDArray[np.floating[Any]]:
+    def predict(self, rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
         """Probability of each of the ten digits, one line a row."""
         ...
 
@@ -45,64 +47,57 @@ class OriginalModel:
 
         self._classifier = joblib.load(directory / MODEL_FILE)
 
-    def predict(self, rows: Rows) -> NDArray[np.floating[Any]]:
+    def predict(self, rows: NDArray[Any]) -> NDArray[np.floating[Any]]:
         """See :class:`Model`."""
         result: NDArray[np.floating[Any]] = self._classifier.predict_proba(rows)
         return result
 
 
 class CompiledModel:
-    """The ONNX graph that Neo made of it."""
+    """What Neo made of it."""
 
     kind = "compiled"
-    features = FEATURES
 
-    def __init__(self, directory: Path, manifest: dict[str, Any]) -> None:
-        import onnxruntime
-
-        if not manifest["model_file"].endswith(".onnx"):
+    def __init__(self, directory: Path) -> None:
+        try:
+            loaded = compiled.load(directory)
+        except compiled.CompiledError as error:
+            raise ModelError(str(error)) from error
+        self.features = loaded.features
+        self.predict = loaded.predict
+        shape = loaded.predict(np.zeros((1, self.features))).shape
+        if shape != (1, CLASSES):
             raise ModelError(
-                f"{directory}: compiled to {manifest['model_file']}, this image serves .onnx only"
+                f"{directory}: the compiled model answers a row with an array of shape {shape}, not with "
+                f"{CLASSES} probabilities: compile what this image trained"
             )
-        outputs = {output["name"] for output in manifest["outputs"]}
-        if "probabilities" not in outputs:
-            raise ModelError(
-                f"{directory}: the compiled model has outputs {sorted(outputs)}, no 'probabilities'"
-            )
-        options = onnxruntime.SessionOptions()
-        # One row is far too small to share out; worker processes (MODEL_SERVER_WORKERS) use the other cores.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        self._input = manifest["inputs"][0]["name"]
-        self._session = onnxruntime.InferenceSession(
-            directory / manifest["model_file"], options, providers=["CPUExecutionProvider"]
-        )
-
-    def predict(self, rows: Rows) -> NDArray[np.floating[Any]]:
-        """See :class:`Model`."""
-        result: NDArray[np.floating[Any]]
-        (result,) = self._session.run(["probabilities"], {self._input: rows.astype(np.float32)})
-        return result
 
 
 def load(directory: Path) -> Model:
     """The model in a directory: compiled when Neo's manifest lies there, else as trained."""
-    manifest = directory / MANIFEST_FILE
-    if manifest.exists():
-        return CompiledModel(directory, json.loads(manifest.read_text()))
-    if (directory / MODEL_FILE).exists():
+    manifest = directory / compiled.MANIFEST_FILE
+    original = (directory / MODEL_FILE).exists()
+    if manifest.exists() and not (original and json.loads(manifest.read_text()).get("runtime") == "original"):
+        return CompiledModel(directory)
+    if original:
         return OriginalModel(directory)
     found = (
         ", ".join(sorted(path.name for path in directory.iterdir())) if directory.is_dir() else "no directory"
     )
-    raise ModelError(f"{directory}: neither {MANIFEST_FILE} nor {MODEL_FILE} (found: {found or 'nothing'})")
+    raise ModelError(
+        f"{directory}: neither {compiled.MANIFEST_FILE} nor {MODEL_FILE} (found: {found or 'nothing'})"
+    )
 
 
-def to_csv(probabilities: NDArray[np.floating[Any]]) -> bytes:
-    """The answer's lines: the digit, then the probabilities of 0 to 9."""
+def model_fn(model_dir: str) -> Model:
+    """What the model server serves."""
+    return load(Path(model_dir))
+
+
+def output_fn(probabilities: NDArray[np.floating[Any]], accept: str) -> bytes:
+    """A row's answer: the digit, then the probabilities of 0 to 9."""
     labels = probabilities.argmax(axis=1)
-    lines = [
-        f"{label}," + ",".join(map(repr, row))
-        for label, row in zip(labels.tolist(), probabilities.astype(np.float64).tolist(), strict=True)
-    ]
-    return ("\n".join(lines) + "\n").encode()
+    if accept != content.CSV:
+        return content.write(np.column_stack([labels, probabilities]), accept)
+    lines = zip(labels.tolist(), csv_rows.lines(probabilities), strict=True)
+    return b"".join([b"%d,%b\n" % line for line in lines])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import hashlib
 import http.client
@@ -20,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sagemaker_local import neo
 
 ROOT = Path(__file__).parents[3]
@@ -29,11 +32,29 @@ ENVIRONMENTS = ROOT / "build/test-environments"
 SERVER_START_S = 60
 
 
-def environment(requirements: Path) -> Path:
+def has_libgomp() -> bool:
+    """Whether LightGBM can be imported here: its wheel needs this library of the machine."""
+    try:
+        ctypes.CDLL("libgomp.so.1")
+    except OSError:
+        return False
+    return True
+
+
+NEEDS_LIBGOMP = pytest.mark.skipif(
+    not has_libgomp(), reason="LightGBM needs libgomp1; as root on Debian: make packages"
+)
+
+
+def environment(*requirements: Path) -> Path:
     """Python of a virtual environment with pinned requirements, built once for all test runs."""
     wanted = [
-        line for line in requirements.read_text().splitlines() if line and not line.lstrip().startswith("#")
+        line
+        for path in requirements
+        for line in path.read_text().splitlines()
+        if line and not line.lstrip().startswith("#")
     ]
+    files = [word for path in requirements for word in ("-r", str(path))]
     if not wanted:
         return Path(sys.executable)
     digest = hashlib.sha256("\n".join([sys.version, *wanted]).encode()).hexdigest()[:16]
@@ -47,7 +68,7 @@ def environment(requirements: Path) -> Path:
             shutil.rmtree(directory, ignore_errors=True)
             if uv := shutil.which("uv"):
                 _call([uv, "venv", "-q", "-p", sys.executable, str(directory)])
-                _call([uv, "pip", "install", "-q", "-p", str(python), "-r", str(requirements)])
+                _call([uv, "pip", "install", "-q", "-p", str(python), *files])
             else:
                 _call([sys.executable, "-m", "venv", str(directory)])
                 _call(
@@ -58,8 +79,7 @@ def environment(requirements: Path) -> Path:
                         "install",
                         "-q",
                         "--only-binary=:all:",
-                        "-r",
-                        str(requirements),
+                        *files,
                     ]
                 )
             complete.touch()
@@ -97,12 +117,21 @@ class Image:
         return CONTAINERS / self.name / "src"
 
     @property
+    def layers(self) -> list[Path]:
+        """Its folder, after that of the image it builds on, where that is a folder of ours."""
+        folder = CONTAINERS / self.name
+        base = re.findall(r"^FROM ([\w-]+):latest$", (folder / "Dockerfile").read_text(), re.MULTILINE)
+        return [*(CONTAINERS / name for name in base), folder]
+
+    @property
     def python(self) -> Path:
-        return environment(CONTAINERS / self.name / "requirements.txt")
+        return environment(*(folder / "requirements.txt" for folder in self.layers))
 
     def environ(self, base: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        path = os.pathsep.join([str(self.python.parent), str(self.source), os.environ["PATH"]])
-        return {**os.environ, "PATH": path, "SAGEMAKER_BASE_DIR": str(base), **(more or {})}
+        sources = [str(folder / "src") for folder in reversed(self.layers)]
+        path = os.pathsep.join([str(self.python.parent), *sources, os.environ["PATH"]])
+        own = {"PATH": path, "PYTHONPATH": sources[-1], "SAGEMAKER_BASE_DIR": str(base)}
+        return {**os.environ, **own, **(more or {})}
 
     def run(self, base: Path, *command: str) -> Job:
         """Run a program of the image; ``train`` and its like are found on PATH, as in the container."""
@@ -129,16 +158,24 @@ class Image:
         return self.run(base, "train")
 
     @contextmanager
-    def server(self, base: Path, more: Mapping[str, str] | None = None) -> Iterator[Server]:
-        """A model server that answers /ping, stopped in the end."""
+    def server(
+        self, base: Path, more: Mapping[str, str] | None = None, program: Path | None = None
+    ) -> Iterator[Server]:
+        """A model server that answers /ping, stopped in the end.
+
+        Args:
+            base: Its ``/opt/ml``.
+            more: Environment variables.
+            program: Where its functions are, if not in the image.
+        """
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         environ = self.environ(base, {"SAGEMAKER_BIND_TO_PORT": str(port), **(more or {})})
         log = (base / "server.log").open("w")
-        process = subprocess.Popen(["serve"], env=environ, cwd=self.source, stdout=log, stderr=log)
+        process = subprocess.Popen(["serve"], env=environ, cwd=program or self.source, stdout=log, stderr=log)
         try:
-            server = Server(port)
+            server = Server(port, process)
             deadline = time.monotonic() + SERVER_START_S
             while not server.answers():
                 assert process.poll() is None, (base / "server.log").read_text()
@@ -156,6 +193,7 @@ class Server:
     """A model server on this machine."""
 
     port: int
+    process: subprocess.Popen[bytes]
 
     def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
@@ -281,6 +319,20 @@ def unpack(archive: Path, directory: Path) -> Path:
     with tarfile.open(archive) as tar:
         tar.extractall(directory)  # noqa: S202 (an archive of the programs under test)
     return directory
+
+
+def compiled_content(archive: Path) -> dict[str, Any]:
+    """A compiled artefact's members by name; its manifest without what was measured."""
+    with tarfile.open(archive) as tar:
+        content: dict[str, Any] = {}
+        for member in tar.getmembers():
+            file = tar.extractfile(member)
+            content[member.name] = file.read() if file else b""
+    manifest = json.loads(content["manifest.json"])
+    content["manifest.json"] = {
+        name: value for name, value in manifest.items() if name not in ("timings", "why")
+    }
+    return content
 
 
 def processing(base: Path, **inputs: Path) -> Path:

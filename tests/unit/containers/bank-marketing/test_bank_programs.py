@@ -18,11 +18,11 @@ WITHOUT_FRAMEWORK = """
 import sys
 for name in ("xgboost", "scipy", "sklearn"):
     sys.modules[name] = None
-import server
-from model import load
+import numpy
+from model import model_fn
 from opt_ml import BASE_DIR
-model = load(BASE_DIR / "model")
-print(model.kind, model.features, server.predict_csv(model, b",".join([b"0.5"] * 12)).decode())
+model = model_fn(str(BASE_DIR / "model"))
+print(model.kind, model.features, *model.predict(numpy.full((1, 12), 0.5)))
 """
 
 
@@ -121,9 +121,9 @@ def test_a_foreign_artefact_is_refused(bank: Trained, tmp_path: Path) -> None:
     path = tmp_path / "model/manifest.json"
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps(manifest | {"model_file": "model.onnx"}))
-    with pytest.raises(AssertionError, match=r"compiled to model\.onnx"):
+    with pytest.raises(AssertionError, match=r"model\.onnx"):
         BANK.code(tmp_path, WITHOUT_FRAMEWORK)
     path.write_text(json.dumps(manifest))
     (tmp_path / "model/model.so").write_bytes(b"no shared object")
-    with pytest.raises(AssertionError, match="cannot be loaded"):
+    with pytest.raises(AssertionError, match="no shared object"):
         BANK.code(tmp_path, WITHOUT_FRAMEWORK)

@@ -18,11 +18,11 @@ WITHOUT_FRAMEWORK = """
 import sys
 for name in ("sklearn", "joblib", "scipy"):
     sys.modules[name] = None
-import server
-from model import load
+import numpy
+from model import model_fn, output_fn
 from opt_ml import BASE_DIR
-model = load(BASE_DIR / "model")
-print(model.kind, server.predict_csv(model, b",".join([b"5"] * 64)).decode())
+model = model_fn(str(BASE_DIR / "model"))
+print(model.kind, output_fn(model.predict(numpy.full((1, 64), 5.0)), "text/csv").decode())
 """
 
 
@@ -47,27 +47,21 @@ def test_the_manifest_says_what_the_artefact_is(digits: Trained) -> None:
     manifest = json.loads((digits.compiled_directory / "manifest.json").read_text())
     assert manifest["framework"] == "SKLEARN"
     assert manifest["framework_version"] in (digits.image.source.parent / "requirements.txt").read_text()
-    assert manifest["inputs"] == [{"name": "input", "shape": [None, 64], "dtype": "float32"}]
-    assert [output["name"] for output in manifest["outputs"]] == ["label", "probabilities"]
+    assert manifest["runtime"] == "native", manifest["why"]
+    assert manifest["inputs"] == [{"name": "input", "shape": [None, 64], "dtype": "float64"}]
+    assert [output["name"] for output in manifest["outputs"]] == ["probabilities"]
     assert manifest["target"] == {"os": "LINUX", "arch": "X86_64"}
     assert manifest["source"]["file"] == "model.joblib"
 
 
-@pytest.mark.parametrize(
-    ("change", "complaint"),
-    [
-        ({"model_file": "model.so"}, "this image serves .onnx only"),
-        ({"outputs": [{"name": "label"}]}, "no 'probabilities'"),
-    ],
-)
-def test_a_foreign_artefact_is_refused(
-    digits: Trained, tmp_path: Path, change: dict[str, object], complaint: str
-) -> None:
-    place(digits.compiled_directory, tmp_path)
-    path = tmp_path / "model/manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(AssertionError, match=complaint):
-        DIGITS.code(tmp_path, WITHOUT_FRAMEWORK)
+def test_a_foreign_artefact_is_refused(digits: Trained, bank: Trained, tmp_path: Path) -> None:
+    path = place(digits.compiled_directory, tmp_path / "cut") / "model/manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_file": "other.onnx"}))
+    with pytest.raises(AssertionError, match=r"other\.onnx"):
+        DIGITS.code(tmp_path / "cut", WITHOUT_FRAMEWORK)
+    place(bank.compiled_directory, tmp_path / "bank")
+    with pytest.raises(AssertionError, match=r"array of shape \(1,\), not with 10 probabilities"):
+        DIGITS.code(tmp_path / "bank", WITHOUT_FRAMEWORK)
 
 
 def test_images_keep_the_same_copies() -> None:

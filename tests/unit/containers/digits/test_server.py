@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -67,7 +68,7 @@ def test_content_types_that_are_csv(server: Server, content_type: str) -> None:
     assert server.invoke(",".join(["0"] * 64), content_type)[0] == 200
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "text/csvx", ""])
+@pytest.mark.parametrize("content_type", ["text/plain", "text/csvx", ""])
 def test_content_types_that_are_not(server: Server, content_type: str) -> None:
     status, text = server.invoke(",".join(["0"] * 64), content_type)
     assert status == 415
@@ -75,9 +76,17 @@ def test_content_types_that_are_not(server: Server, content_type: str) -> None:
     assert repr(content_type) in text
 
 
-@pytest.mark.parametrize(("accept", "status"), [("*/*", 200), ("text/csv", 200), ("application/json", 406)])
+@pytest.mark.parametrize(("accept", "status"), [("*/*", 200), ("text/csv", 200), ("image/png", 406)])
 def test_accept(server: Server, accept: str, status: int) -> None:
     assert server.invoke(",".join(["0"] * 64), Accept=accept)[0] == status
+
+
+def test_json_has_the_same_columns(server: Server, digits: Trained) -> None:
+    line = digits.features_csv.splitlines()[0]
+    status, text = server.invoke(f'{{"instances": [[{line}]]}}', "application/json")
+    assert status == 200
+    (answer,) = json.loads(text)["predictions"]
+    assert answer == pytest.approx(rows_of(server.invoke(line)[1])[0])
 
 
 def test_a_bad_row_is_named_and_nothing_is_answered(server: Server, digits: Trained) -> None:
