@@ -15,7 +15,7 @@ COMPILERS = {
     "KERAS": ("keras_onnx", "tensorflow"),
     "ONNX": ("onnx_onnx", "onnx"),
     "PYTORCH": ("pytorch_onnx", "pytorch"),
-    "SKLEARN": ("sklearn_onnx", "sklearn"),
+    "SKLEARN": ("scikit_learn", "sklearn"),
     "TENSORFLOW": ("tensorflow_onnx", "tensorflow"),
     "XGBOOST": ("xgboost_c", "xgboost"),
 }

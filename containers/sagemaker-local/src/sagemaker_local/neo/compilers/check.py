@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from .request import CompilationError
 
-Rows = NDArray[np.float32]
-Predict = Callable[[Rows], NDArray[Any]]
+Rows = NDArray[np.floating[Any]]
+Predict = Callable[[Any], NDArray[Any]]
+Answers = Sequence[NDArray[Any]]
 
 ROWS_PER_KIND = 256
 # Single precision inside the compiled model: relative to the largest answer, or absolute below 1.
@@ -21,7 +23,20 @@ TOLERANCE = 1e-4
 ROWS_MAY_DIFFER = 0.005
 
 
-def random_rows(features: int) -> Rows:
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far apart two answers may be.
+
+    Attributes:
+        relative: Difference over the largest answer of the sample, or plain where that is below 1.
+        rows: Share of the rows that may be further apart.
+    """
+
+    relative: float = TOLERANCE
+    rows: float = ROWS_MAY_DIFFER
+
+
+def random_rows(features: int) -> NDArray[np.float32]:
     """Rows of several scales and kinds, as the shape says nothing about ranges; the same ones every time."""
     generator = np.random.default_rng(0)
     size = (ROWS_PER_KIND, features)
@@ -35,70 +50,78 @@ def random_rows(features: int) -> Rows:
     return np.concatenate(kinds).astype(np.float32)
 
 
-def compare(features: int, original: Predict, compiled: Predict, rows: Rows | None = None) -> dict[str, Any]:
-    """Compare answers row by row.
+def rows(features: int, count: int) -> NDArray[np.float32]:
+    """As many of the random rows, over and over where there are not enough."""
+    return np.resize(random_rows(features), (count, features))
+
+
+def compare(
+    wanted: Answers, got: Answers, tolerance: Tolerance = Tolerance(), what: str = "random"
+) -> dict[str, Any]:
+    """Compare the answers to a sample, output by output and row by row.
+
+    Args:
+        wanted: The original's outputs, each with a line a row.
+        got: The compiled model's, in the same order.
+        tolerance: What may differ.
+        what: The sample, for the words of the error.
 
     Returns:
         For the manifest: how many rows, how many beyond the tolerance, the largest difference of the others.
 
     Raises:
-        CompilationError: too many rows differ, with the worst of them.
+        CompilationError: other shapes, or too many rows that differ, with the worst of them.
     """
-    tried = random_rows(features) if rows is None else rows
-    wanted, got = np.asarray(original(tried)), np.asarray(compiled(tried))
-    got = got.reshape(wanted.shape) if got.size == wanted.size else got
+    pairs = [_of_a_shape(np.asarray(one), np.asarray(other)) for one, other in zip(wanted, got, strict=True)]
+    rows = max((len(one) if one.ndim else 1 for one, _ in pairs), default=0)
+    worst, differ = 0.0, 0
+    for number, (one, other) in enumerate(pairs):
+        apart, wrong = _apart(one, other, tolerance)
+        differ = max(differ, int(wrong.sum()))
+        if wrong.sum() > tolerance.rows * len(wrong):
+            at = int(np.argmax(np.where(wrong, np.nan_to_num(apart, nan=np.inf), -1)))
+            output = f" in output {number}" if len(pairs) > 1 else ""
+            raise CompilationError(
+                f"the compiled model differs from the original{output} on {int(wrong.sum())} of {len(wrong)} "
+                f"{what} rows, by {apart[at]:.3g} at worst (original {_shortly(one, at)}, compiled "
+                f"{_shortly(other, at)}): serve this model uncompiled"
+            )
+        agreeing = apart[~wrong]
+        worst = max(worst, float(agreeing.max()) if agreeing.size else 0.0)
+    return {"rows": rows, "rows_that_differ": differ, "max_abs_diff": worst}
+
+
+def _of_a_shape(wanted: NDArray[Any], got: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Both with the original's shape; one number a row may be a column or not."""
+    if wanted.shape != got.shape and wanted.size == got.size and wanted.shape[:1] == got.shape[:1]:
+        got = got.reshape(wanted.shape)
     if wanted.shape != got.shape:
         raise CompilationError(
             f"the compiled model answers with shape {got.shape}, the original with {wanted.shape}"
         )
-    if wanted.dtype.kind in "fiu":
-        scale = max(1.0, float(np.abs(wanted).max()))
-        apart = np.abs(wanted.astype(np.float64) - got.astype(np.float64)).reshape(len(tried), -1).max(axis=1)
-        wrong = ~(apart <= TOLERANCE * scale)
-    else:
-        wrong = np.asarray(wanted != got).reshape(len(tried), -1).any(axis=1)
-        apart = wrong.astype(np.float64)
-    if wrong.mean() > ROWS_MAY_DIFFER:
-        worst = int(np.argmax(np.where(wrong, np.nan_to_num(apart, nan=np.inf), -1)))
-        raise CompilationError(
-            f"the compiled model differs from the original on {int(wrong.sum())} of {len(tried)} random "
-            "rows, "
-            f"by {apart[worst]:.3g} at worst (original {wanted[worst].tolist()}, compiled "
-            f"{got[worst].tolist()}): "
-            "serve this model uncompiled"
-        )
-    agreeing = apart[~wrong]
-    return {
-        "rows": len(tried),
-        "rows_that_differ": int(wrong.sum()),
-        "max_abs_diff": float(agreeing.max()) if agreeing.size else 0.0,
-    }
+    return wanted, got
 
 
-def compare_answers(wanted: Sequence[NDArray[Any]], got: Sequence[NDArray[Any]]) -> dict[str, Any]:
-    """Compare all outputs of one call, value by value.
+def _apart(
+    wanted: NDArray[Any], got: NDArray[Any], tolerance: Tolerance
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """How far each row is off, and whether by too much."""
+    rows = len(wanted) if wanted.ndim else 1
+    if not wanted.size:
+        return np.zeros(rows), np.zeros(rows, bool)
+    if wanted.dtype.kind not in "fiu":
+        others = np.array([row.any() for row in np.asarray(wanted != got).reshape(rows, -1)], bool)
+        return others.astype(np.float64), others
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(wanted.astype(np.float64) - got.astype(np.float64))
+    # Equal infinities, and a value that is missing in both answers, are no difference.
+    alike = (wanted == got) | (np.isnan(wanted) & np.isnan(got))
+    apart = np.asarray(np.where(alike, 0.0, difference).reshape(rows, -1).max(axis=1))
+    finite = np.abs(wanted[np.isfinite(wanted)]).astype(np.float64)
+    scale = max(1.0, float(finite.max())) if finite.size else 1.0
+    return apart, np.asarray(np.logical_not(apart <= tolerance.relative * scale))
 
-    Returns:
-        For the manifest: how many values, and the largest difference.
 
-    Raises:
-        CompilationError: another number or shape of outputs, or a value beyond the tolerance.
-    """
-    shapes = [[list(np.shape(part)) for part in parts] for parts in (wanted, got)]
-    if shapes[0] != shapes[1]:
-        raise CompilationError(
-            f"the compiled model answers with shapes {shapes[1]}, the original with {shapes[0]}"
-        )
-    largest = 0.0
-    for number, (original, answer) in enumerate(zip(wanted, got, strict=True)):
-        if not np.size(original):
-            continue
-        scale = max(1.0, float(np.abs(original).max()))
-        apart = float(np.abs(np.asarray(original, np.float64) - np.asarray(answer, np.float64)).max())
-        if not apart <= TOLERANCE * scale:
-            raise CompilationError(
-                f"the compiled model differs from the original by {apart:.3g} in output {number}: serve this "
-                "model uncompiled"
-            )
-        largest = max(largest, apart)
-    return {"values": int(sum(np.size(part) for part in wanted)), "max_abs_diff": largest}
+def _shortly(answers: NDArray[Any], at: int) -> str:
+    text = str(answers[at].tolist() if answers.ndim else answers.tolist())
+    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -1,159 +1,160 @@
-"""XGBoost's own model format → one flat table of nodes.
+"""A tree ensemble of any framework, with what its trees mean exactly: one representation for one walker.
 
-Source of the format: https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html and its JSON
-schema.
+Frameworks differ in the type of a row, in whether a value equal to the threshold goes left, in where missing
+values and categories go, in the precision of the sum, and in what becomes of it. All of that is data here.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .request import CompilationError
 
-NODE = np.dtype(
-    [
-        ("threshold", np.float32),
-        ("feature", np.uint32),
-        ("left", np.int32),
-        ("inner", np.uint16),
-        ("missing_right", np.uint16),
-    ]
+Type = Literal["float32", "float64"]
+TRANSFORMS = (
+    "IDENTITY",
+    "SIGMOID",
+    "SIGMOID_PAIR",
+    "EXPONENTIAL",
+    "SOFTMAX",
+    "ARGMAX",
+    "HINGE",
+    "SIGNED_SQUARE",
 )
+"""What becomes of a row's sums (see walker.c)."""
+PROBABILITIES = ("SIGMOID", "SIGMOID_PAIR", "SOFTMAX")
 
 
-def _logit(score: float) -> float:
-    return -math.log(1 / score - 1)
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """One tree; node 0 is the root.
 
+    Attributes:
+        left, right: Children; -1 at a leaf.
+        feature: Column that an inner node looks at.
+        threshold: As the framework keeps it.
+        missing_left: Whether a missing value goes left.
+        values: Of a leaf, one number or one a group: shape (nodes, 1 or groups).
+        group: The sum that the tree adds to, if a leaf has one number.
+        sets: Of nodes that split by categories: the categories of the set.
+    """
 
-def _same(score: float) -> float:
-    return score
-
-
-# Objective -> how margins become answers (see walker.c), and how base_score becomes a margin.
-OBJECTIVES: dict[str, tuple[str, Callable[[float], float]]] = {
-    "binary:logistic": ("SIGMOID", _logit),
-    "binary:logitraw": ("IDENTITY", _same),
-    "reg:logistic": ("SIGMOID", _logit),
-    "reg:squarederror": ("IDENTITY", _same),
-    "reg:absoluteerror": ("IDENTITY", _same),
-    "count:poisson": ("EXPONENTIAL", math.log),
-    "reg:gamma": ("EXPONENTIAL", math.log),
-    "reg:tweedie": ("EXPONENTIAL", math.log),
-    "multi:softprob": ("SOFTMAX", _same),
-    "multi:softmax": ("ARGMAX", _same),
-}
+    left: NDArray[np.integer[Any]]
+    right: NDArray[np.integer[Any]]
+    feature: NDArray[np.integer[Any]]
+    threshold: NDArray[np.floating[Any]]
+    missing_left: NDArray[np.bool_]
+    values: NDArray[np.floating[Any]]
+    group: int = 0
+    sets: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Ensemble:
-    """A tree ensemble as tables.
+    """Trees and what they mean.
 
     Attributes:
-        nodes: All trees' nodes (dtype NODE), breadth first; a leaf's threshold is its value.
-        roots, depths, groups: Per tree: number of its root, steps to its deepest leaf, margin that it adds
-        to. base_margins: Per group.
+        base: What each group's sum starts with.
+        row, total, answer: Types of a row and its thresholds, of the sums, and of the answers.
+        strict: Whether ``value < threshold`` goes left, else ``value <= threshold``.
+        in_set_right: Whether a category of the node's set goes right, else left. One that is in no set, as it
+            was never seen, goes the other way.
+        first_category: The condition for a value to be a category at all, in C.
+        transform: One of TRANSFORMS.
+        slope: Of the sigmoid.
+        divisor: The sums are divided by it first (averages).
+        zeros_missing: Columns whose zeros are missing values.
+        categories: By column, the values in the order of the numbers that trees know them by; others are
+            missing values.
+        votes: Whether the sums are probabilities as they are, as of a forest that classifies.
+        squeezed: Whether an answer of one number a row is that number, else a list with it.
     """
 
-    nodes: NDArray[Any]
-    roots: list[int]
-    depths: list[int]
-    groups: list[int]
-    base_margins: list[float]
+    trees: Sequence[Tree]
     features: int
-    transform: str
+    base: Sequence[float]
+    row: Type
+    total: Type
+    answer: Type
+    strict: bool = False
+    in_set_right: bool = False
+    first_category: str = "> -1"
+    transform: str = "IDENTITY"
+    slope: float = 1.0
+    divisor: int = 1
+    zeros_missing: Sequence[int] = ()
+    categories: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
+    votes: bool = False
+    squeezed: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what would not fit the walker."""
+        if not self.trees:
+            raise CompilationError("the model has no trees; train it for at least one round")
+        if len(self.base) > 1000:
+            raise CompilationError(f"{len(self.base)} outputs a row are not supported; at most 1,000 are")
+        if (self.zeros_missing or self.categories) and self.features > 2000:
+            raise CompilationError(
+                f"{self.features} features, some of them categories or with zeros as missing values, are not "
+                "supported; at most 2,000 are"
+            )
 
     @property
     def answers(self) -> int:
         """Numbers in the answer to one row."""
-        return 1 if self.transform == "ARGMAX" else len(self.base_margins)
+        return {"ARGMAX": 1, "SIGMOID_PAIR": 2}.get(self.transform, len(self.base))
+
+    @property
+    def shape(self) -> list[int]:
+        """Of the answer to one row."""
+        return [] if self.answers == 1 and self.squeezed else [self.answers]
 
 
-def read(raw: bytes) -> Ensemble:
-    """Read a model as ``Booster.save_raw("json")`` gives it."""
-    learner = json.loads(raw)["learner"]
-    objective = learner["objective"]["name"]
-    if objective not in OBJECTIVES:
-        raise CompilationError(
-            f"objective {objective} is not supported; supported are {', '.join(sorted(OBJECTIVES))}"
-        )
-    transform, to_margin = OBJECTIVES[objective]
-    parameters = learner["learner_model_param"]
-    if int(parameters.get("num_target", "1")) > 1:
-        raise CompilationError("models with several targets are not supported; train one model a target")
-    booster = learner["gradient_booster"]
-    weights: list[float] | None = None
-    if booster["name"] == "dart":
-        weights, booster = booster["weight_drop"], booster["gbtree"]
-    elif booster["name"] != "gbtree":
-        raise CompilationError(
-            f"booster {booster['name']} is not supported; train with booster=gbtree or dart"
-        )
-    base_margins = _base_margins(parameters, to_margin)
-    trees = booster["model"]["trees"]
-    if not trees:
-        raise CompilationError("the model has no trees; train it for at least one round")
-    tables, roots, depths = [], [], []
-    size = 0
-    for number, tree in enumerate(trees):
-        table, depth = _flatten(tree, size, 1.0 if weights is None else weights[number])
-        tables.append(table)
-        roots.append(size)
-        depths.append(depth)
-        size += len(table)
-    return Ensemble(
-        nodes=np.concatenate(tables),
-        roots=roots,
-        depths=depths,
-        groups=list(booster["model"]["tree_info"]),
-        base_margins=base_margins,
-        features=int(parameters["num_feature"]),
-        transform=transform,
-    )
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One tree as the walker has it: breadth first, siblings side by side.
+
+    Attributes:
+        order: The tree's own node number by place.
+        left: Place of the left child; a leaf's own place.
+        inner: Whether it is no leaf.
+        depth: Steps to the deepest leaf.
+    """
+
+    order: NDArray[np.int64]
+    left: NDArray[np.int64]
+    inner: NDArray[np.bool_]
+    depth: int
 
 
-def _base_margins(parameters: Mapping[str, str], to_margin: Callable[[float], float]) -> list[float]:
-    groups = max(1, int(parameters.get("num_class", "0")))
-    # A list since XGBoost 3.1, a plain number before.
-    scores = json.loads(parameters["base_score"])
-    listed = [float(score) for score in (scores if isinstance(scores, list) else [scores])]
-    margins = [to_margin(score) for score in listed]
-    return margins * groups if len(margins) == 1 else margins
+def lay_out(tree: Tree) -> Layout:
+    """Number the nodes of a tree level by level."""
+    lefts, rights = np.asarray(tree.left, np.int64), np.asarray(tree.right, np.int64)
+    level = np.zeros(1, np.int64)
+    orders, places, inners = [], [], []
+    start, depth = 0, 0
+    while True:
+        inner = lefts[level] >= 0
+        end = start + len(level)
+        children = np.column_stack([lefts[level[inner]], rights[level[inner]]]).ravel()
+        place = np.arange(start, end)
+        place[inner] = end + 2 * np.arange(inner.sum())
+        orders.append(level)
+        places.append(place)
+        inners.append(inner)
+        if not len(children):
+            break
+        level, start, depth = children, end, depth + 1
+    return Layout(np.concatenate(orders), np.concatenate(places), np.concatenate(inners), depth)
 
 
-def _flatten(tree: Mapping[str, Any], start: int, weight: float) -> tuple[NDArray[Any], int]:
-    """Nodes of one tree, numbered from ``start`` with siblings side by side, and its depth."""
-    if int(tree["tree_param"].get("size_leaf_vector", "1") or "1") > 1:
-        raise CompilationError(
-            "leaves with several values are not supported; train with multi_strategy=one_output_per_tree"
-        )
-    if any(tree["split_type"]):
-        raise CompilationError(
-            "categorical splits are not supported; encode categories as numbers before training"
-        )
-    lefts, rights = tree["left_children"], tree["right_children"]
-    conditions, features, default_left = tree["split_conditions"], tree["split_indices"], tree["default_left"]
-    order, depths = [0], [0]
-    left_of: list[int] = []
-    for place, old in enumerate(order):  # `order` grows while it is walked: breadth first
-        if lefts[old] == -1:
-            left_of.append(place)
-            continue
-        left_of.append(len(order))
-        order += [lefts[old], rights[old]]
-        depths += [depths[place] + 1] * 2
-    table = np.zeros(len(order), NODE)
-    inner = np.array([lefts[old] != -1 for old in order])
-    values = np.array([conditions[old] for old in order], np.float32)
-    table["threshold"] = np.where(inner, values, values * np.float32(weight))
-    table["feature"] = np.where(inner, [features[old] for old in order], 0)
-    table["left"] = np.array(left_of) + start
-    table["inner"] = inner
-    table["missing_right"] = [not default_left[old] for old in order]
-    return table, max(depths)
+def rounded_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The largest single-precision numbers that are not above: they divide such numbers in the same way."""
+    with np.errstate(over="ignore"):
+        nearest = thresholds.astype(np.float32)
+    return np.where(nearest > thresholds, np.nextafter(nearest, np.float32(-np.inf)), nearest)

@@ -7,6 +7,7 @@ Source: https://docs.aws.amazon.com/sagemaker/latest/dg/neo-compilation-preparin
 from __future__ import annotations
 
 import io
+import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -45,14 +46,28 @@ def compile_model(path: Path, request: Request) -> Compiled:
         raise CompilationError(
             f"{path.name} has a part that PyTorch {torch.__version__} cannot write as ONNX"
         )
-    return tensors.compiled(graph, original, request, {"torch": torch.__version__})
+    return tensors.compiled(
+        graph, original, request, {"torch": torch.__version__}, originals=by_threads(original)
+    )
+
+
+def by_threads(original: tensors.Model) -> dict[str, tensors.Model]:
+    """The original with one thread, and with one a processor."""
+
+    def with_threads(count: int) -> tensors.Model:
+        def answer(inputs: tensors.Inputs) -> Sequence[Any]:
+            torch.set_num_threads(count)
+            return original(inputs)
+
+        return answer
+
+    return {f"threads={count}": with_threads(count) for count in sorted({1, os.cpu_count() or 1})}
 
 
 def load(path: Path) -> Module:
     """The model, on the CPU and ready to predict."""
     if path.suffix == EXPORTED:
-        loaded: Module = torch.export.load(path).module()
-        return loaded
+        return _exported(path)
     try:
         scripted: Module = torch.jit.load(path, map_location="cpu").eval()
         return scripted
@@ -60,8 +75,26 @@ def load(path: Path) -> Module:
         raise CompilationError(
             f"{path.name} is not TorchScript: save torch.jit.trace(model, example) or "
             "torch.jit.script(model) "
-            f"with torch.jit.save ({str(error).strip().splitlines()[0]})"
+            f"with torch.jit.save ({_first_line(error)})"
         ) from error
+
+
+def _exported(path: Path) -> Module:
+    try:
+        module: Any = torch.export.load(path).module()
+    except Exception as error:  # of many kinds: it reads an archive, a schema's version, then code
+        raise CompilationError(
+            f"{path.name} is no exported program that PyTorch {torch.__version__} reads: save "
+            f"torch.export.export(model, example) with torch.export.save ({_first_line(error)})"
+        ) from error
+    # Its own refuse, and the exporter to ONNX calls them; whether it trains was settled when it was exported.
+    module.train = module.eval = lambda *_: module
+    exported: Module = module
+    return exported
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def answers(module: Module, names: Sequence[str]) -> tensors.Model:

@@ -28,6 +28,10 @@ FRAMEWORKS_OF_ROWS = ("SKLEARN", "XGBOOST")
 """Their one input is a table; the others' inputs are tensors with names and shapes of their own."""
 
 
+IF_NOT_FASTER_TAG = "compilation:if-not-faster"
+"""CreateCompilationJob has no field for it, and takes any tag; AWS's Neo pays no heed to tags."""
+IF_NOT_FASTER = ("fail", "serve_original")
+
 Shape = tuple[int, ...]
 
 
@@ -51,6 +55,9 @@ class Request:
         framework_version: The version that the caller says the model has, if any.
         features: Width of a row as DataInputConfig declares it, if it does; of frameworks of rows.
         shapes: Inputs as DataInputConfig declares them, by name; of the other frameworks.
+        rows: Rows of one call as DataInputConfig declares them, if it does.
+        if_not_faster: What to do with a compiled model that is no faster, one of IF_NOT_FASTER.
+        compiler_options: CompilerOptions as they came; of frameworks of rows.
     """
 
     framework: str
@@ -58,6 +65,16 @@ class Request:
     features: int | None
     target: Target
     shapes: Mapping[str, Shape] = field(default_factory=dict)
+    rows: int | None = None
+    if_not_faster: str = IF_NOT_FASTER[0]
+    compiler_options: str | None = None
+
+    def refuse_options(self, why: str) -> None:
+        """Refuse CompilerOptions where they would mean nothing."""
+        if self.compiler_options:
+            raise CompilationError(
+                f"CompilerOptions {self.compiler_options} are not supported {why}; leave them out"
+            )
 
     def check_features(self, found: int, what: str) -> None:
         """Refuse a declared width that is not the model's."""
@@ -81,22 +98,35 @@ class Request:
 
 
 def read(path: Path) -> Request:
-    """Read ``compilationjob.json``: the InputConfig and OutputConfig of CreateCompilationJob."""
+    """Read ``compilationjob.json``: InputConfig, OutputConfig and Tags of CreateCompilationJob."""
     content = json.loads(path.read_text())
     source, output = content["InputConfig"], content["OutputConfig"]
-    if output.get("CompilerOptions"):
-        raise CompilationError(
-            f"CompilerOptions {output['CompilerOptions']} are not supported for {source['Framework']}; "
-            "leave them out"
-        )
     declared, of_rows = source.get("DataInputConfig"), source["Framework"] in FRAMEWORKS_OF_ROWS
-    return Request(
+    shape = _table(declared) if of_rows else None
+    shapes = {} if of_rows else _shapes(declared)
+    rows = shape[0] if shape else next(iter(shapes.values()), (None,))[0]
+    request = Request(
         framework=source["Framework"],
         framework_version=source.get("FrameworkVersion"),
-        features=_features(declared) if of_rows else None,
+        features=shape[1] if shape else None,
         target=_target(output),
-        shapes={} if of_rows else _shapes(declared),
+        shapes=shapes,
+        rows=rows if rows and rows > 0 else None,
+        if_not_faster=_if_not_faster(content.get("Tags", {})),
+        compiler_options=output.get("CompilerOptions") or None,
     )
+    if not of_rows:
+        request.refuse_options(f"for {request.framework}")
+    return request
+
+
+def _if_not_faster(tags: Mapping[str, str]) -> str:
+    wanted = tags.get(IF_NOT_FASTER_TAG, IF_NOT_FASTER[0])
+    if wanted not in IF_NOT_FASTER:
+        raise CompilationError(
+            f"the tag {IF_NOT_FASTER_TAG} is {wanted!r}, must be {' or '.join(IF_NOT_FASTER)}"
+        )
+    return wanted
 
 
 def _shapes(text: str | None) -> dict[str, Shape]:
@@ -121,7 +151,8 @@ def _shapes(text: str | None) -> dict[str, Shape]:
     return shapes
 
 
-def _features(text: str | None) -> int | None:
+def _table(text: str | None) -> tuple[int, int] | None:
+    """Rows (-1 for any) and features."""
     if text is None:
         return None
     wanted = (
@@ -141,8 +172,7 @@ def _features(text: str | None) -> int | None:
     whole = isinstance(shape, list) and all(type(size) is int for size in shape)
     if not whole or len(shape) != 2 or shape[1] < 1 or (shape[0] < 1 and shape[0] != -1):
         raise CompilationError(f"{wanted}; got the shape {json.dumps(shape)}")
-    features: int = shape[1]
-    return features
+    return shape[0], shape[1]
 
 
 def _target(output: Mapping[str, Any]) -> Target:

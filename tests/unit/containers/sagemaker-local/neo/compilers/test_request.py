@@ -24,17 +24,25 @@ def read(tmp_path: Path, shapes: str | None, output: dict[str, Any], **source: s
 
 
 @pytest.mark.parametrize(
-    ("shapes", "features"),
+    ("shapes", "rows", "features"),
     [
-        ('{"input": [1, 64]}', 64),
-        ('{"input": [-1, 64]}', 64),
-        ('{"input": [1000, 3]}', 3),
-        ('{"input": {"shape": [1, 64]}}', 64),
-        (None, None),
+        ('{"input": [1, 64]}', 1, 64),
+        ('{"input": [-1, 64]}', None, 64),
+        ('{"input": [1000, 3]}', 1000, 3),
+        ('{"input": {"shape": [1, 64]}}', 1, 64),
+        (None, None, None),
     ],
 )
-def test_shapes_that_are_taken(tmp_path: Path, shapes: str | None, features: int | None) -> None:
-    assert read(tmp_path, shapes, LINUX).features == features
+def test_shapes_that_are_taken(
+    tmp_path: Path, shapes: str | None, rows: int | None, features: int | None
+) -> None:
+    request = read(tmp_path, shapes, LINUX)
+    assert (request.rows, request.features) == (rows, features)
+
+
+def test_rows_of_a_network_are_its_first_inputs(tmp_path: Path) -> None:
+    request = read(tmp_path, '{"pixels": [8, 3, 4, 4], "hints": [1, 2]}', LINUX, Framework="PYTORCH")
+    assert request.rows == 8
 
 
 @pytest.mark.parametrize(
@@ -85,13 +93,19 @@ def test_targets_that_are_taken(
         ({"TargetPlatform": {"Os": "LINUX", "Arch": "ARM_EABI"}}, "LINUX with X86_64 or ARM64"),
         ({"TargetPlatform": {**LINUX["TargetPlatform"], "Accelerator": "NVIDIA"}}, "Accelerator NVIDIA"),
         ({}, "neither TargetDevice nor TargetPlatform"),
-        ({**LINUX, "CompilerOptions": '{"dtype": "float16"}'}, "CompilerOptions"),
     ],
 )
 def test_targets_that_are_not(tmp_path: Path, output: dict[str, Any], complaint: str) -> None:
     with pytest.raises(CompilationError) as caught:
         read(tmp_path, None, output)
     assert complaint in str(caught.value)
+
+
+def test_compiler_options_are_for_frameworks_of_rows(tmp_path: Path) -> None:
+    output = {**LINUX, "CompilerOptions": '{"mcpu": "skylake-avx512"}'}
+    assert read(tmp_path, None, output).compiler_options == output["CompilerOptions"]
+    with pytest.raises(CompilationError, match="are not supported for PYTORCH; leave them out"):
+        read(tmp_path, '{"input0": [1, 3]}', output, Framework="PYTORCH")
 
 
 @pytest.mark.parametrize("version", [None, "1", "1.9", "1.9.1"])

@@ -96,7 +96,7 @@ def read_booster(model_dir: Path) -> xgboost.Booster:
     except xgboost.core.XGBoostError as error:
         try:
             booster = pickle.loads(files[0].read_bytes())  # noqa: S301 - as the image does
-        except Exception as other:
+        except Exception as other:  # unpickling runs code of others
             raise RuntimeError(f"Unable to load model {files[0].name}: {error} {other}") from other
     return booster
 

@@ -42,7 +42,7 @@ class Loaded:
         async with self.lock:
             try:
                 return await asyncio.to_thread(self.model.answer, body, headers)
-            except Exception as error:
+            except Exception as error:  # what the user's code raises is the answer
                 traceback.print_exc()
                 return Answer(f"{error}\n{traceback.format_exc()}".encode(), "text/plain", 500)
 
@@ -121,7 +121,7 @@ class App:
             model = await asyncio.to_thread(self.load, Path(url))
         except MemoryError as error:
             return Answer(str(error).encode(), "text/plain", 507)
-        except Exception:
+        except Exception:  # as above
             traceback.print_exc()
             return Answer(traceback.format_exc().encode(), "text/plain", 500)
         self.models[name] = Loaded(model, url)
