@@ -41,6 +41,7 @@ from sagemaker_local.api import (
     runtime,
     sagemaker_metrics,
     search,
+    service_quotas,
     tag,
     training_job,
     transform_job,
@@ -99,6 +100,7 @@ JSON_TARGETS = {
     "SageMaker": ("sagemaker", SAGEMAKER),
     "Logs_20140328": ("logs", logs.OPERATIONS),
     "AnyScaleFrontendService": ("application-autoscaling", application_autoscaling.OPERATIONS),
+    "ServiceQuotasV20190624": ("service-quotas", service_quotas.OPERATIONS),
 }
 """``X-Amz-Target`` prefix → botocore's service name and its operations."""
 
@@ -199,12 +201,16 @@ class App:
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        if scope["path"] == "/" and target(request) in self.json:  # what no other route takes, and most ask
+            await self._json(scope, receive, send)
+            return
         app = next(route.app for route in self.routes if route.wanted(request))
         await app(scope, receive, send)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Take up what an earlier server left, serve, and leave nothing running behind."""
+        await self.services.state_changes.start()
         await self.services.jobs.start()
         await self.services.tuning.start()
         await self.services.automl.start()
@@ -233,6 +239,7 @@ class App:
             await self.services.capture.close()
             await self.services.jobs.close()
             await self.services.executor.close()
+            await self.services.state_changes.close()
             self.services.metrics.close()
             self.services.alarms.close()
             self.services.trial_metrics.close()
@@ -245,7 +252,7 @@ class App:
         async with contextlib.AsyncExitStack() as stack:
             try:
                 await stack.enter_async_context(self.running())
-            except Exception as error:
+            except Exception as error:  # the server of ASGI wants to be told why
                 await send({"type": "lifespan.startup.failed", "message": f"{error!r}"})
                 raise
             await send({"type": "lifespan.startup.complete"})

@@ -10,11 +10,9 @@ import os
 import tarfile
 from pathlib import Path, PurePosixPath
 
+from sagemaker_local.expansion import ALLOWED_BYTES, TIMES_MOST
+
 MEMBERS_MAXIMUM = 200_000
-EXPANSION_MAXIMUM = 200
-"""Times the archive's own size; deflate reaches 1,032 for zeros, models seldom 10."""
-EXPANSION_ALLOWED_BYTES = 1024**3
-"""However small the archive is."""
 CHUNK_BYTES = 1024 * 1024
 EXTENSION_MAXIMUM_BYTES = 1024 * 1024
 EXTENSIONS = frozenset(
@@ -54,7 +52,7 @@ def unpack(archive: Path, directory: Path) -> None:
         UnsafeArchive: a member cannot be placed; those before it are there.
         tarfile.TarError, EOFError, OSError: it is no whole archive, or the disk does not take it.
     """
-    allowed = max(EXPANSION_ALLOWED_BYTES, EXPANSION_MAXIMUM * archive.stat().st_size)
+    allowed = max(ALLOWED_BYTES, TIMES_MOST * archive.stat().st_size)
     directory.mkdir(parents=True, exist_ok=True)
     with tarfile.open(archive, tarinfo=_Header) as tar:
         for number, member in enumerate(tar, start=1):
@@ -63,7 +61,7 @@ def unpack(archive: Path, directory: Path) -> None:
             allowed -= member.size
             if allowed < 0:
                 raise UnsafeArchive(
-                    f"the archive grows to more than {EXPANSION_MAXIMUM} times its size at {member.name!r}"
+                    f"the archive grows to more than {TIMES_MOST} times its size at {member.name!r}"
                 )
             _place(tar, member, directory)
 

@@ -10,7 +10,7 @@ import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from sagemaker_local import limits
+from sagemaker_local import limits, quotas
 from sagemaker_local.auth.keys import (
     ENVIRONMENT_ID,
     ENVIRONMENT_SECRET,
@@ -138,6 +138,14 @@ def command_line() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a fault plan to start with, as PUT /_local/faults takes it",
     )
+    parser.add_argument(
+        "--quota",
+        action="append",
+        default=[],
+        metavar="TYPE=COUNT",
+        help="instances of a type that each kind of use may have at once, such as ml.m5.large=2; or of one "
+        "use: 'ml.m5.large for training job usage=2'; may be repeated",
+    )
     return parser
 
 
@@ -166,6 +174,7 @@ def parse(arguments: list[str] | None) -> Settings:
         require_auth=options.require_auth,
         allowed_hosts=tuple(options.allow_host),
         fault_plan=_fault_plan(parser, options.faults),
+        quotas=_quotas(parser, options.quota),
     )
     if not re.fullmatch(r"\d{12}", settings.account):
         parser.error(f"--account must have twelve digits, not '{settings.account}'")
@@ -201,6 +210,13 @@ def _with_keys(parser: argparse.ArgumentParser, settings: Settings, credentials:
     except ValueError as error:
         parser.error(f"--require-auth: {error}")
     return dataclasses.replace(settings, keys=keys, program_key=generate())
+
+
+def _quotas(parser: argparse.ArgumentParser, given: list[str]) -> dict[str, int]:
+    try:
+        return quotas.parse(given)
+    except ValueError as error:
+        parser.error(f"--quota: {error}")
 
 
 def _fault_plan(parser: argparse.ArgumentParser, path: Path | None) -> object:

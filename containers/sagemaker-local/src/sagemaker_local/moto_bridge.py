@@ -9,12 +9,13 @@ moto's WSGI application is an internal of moto: the version is pinned exactly in
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlencode
@@ -68,12 +69,33 @@ class MotoBridge:
         self._account, self._region = account, region
         self._lock = threading.Lock()
         self._application: WsgiApp | None = None
+        self._events_called = False
+        self.calls = 0
+        """Counts what may have changed something: all calls but those that receive messages."""
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether somebody waits for events on the default bus; loads nothing."""
+        if not self._events_called:
+            return False
+        from moto.events.models import events_backends
+
+        return bool(events_backends[self._account][self._region].event_buses["default"].rules)
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """For whoever goes to moto's backends himself, while nobody else does."""
+        with self._lock:
+            yield
+            self.calls += 1
 
     def __call__(self, call: Call) -> Answer:
         """Answer a request; what moto cannot do is answered in AWS's shape and names the operation."""
         try:
             with self._lock:
                 answer = self._run(call)
+                self._events_called = self._events_called or call.service == "events"
+                self.calls += call.action != "ReceiveMessage"
         except NotImplementedError:
             return error_answer(
                 call.service,
@@ -81,7 +103,7 @@ class MotoBridge:
                     f"The local SageMaker does not implement {call.service} {call.action}"
                 ),
             )
-        except Exception as error:
+        except Exception as error:  # moto's defects are of any class
             logger.exception("moto failed in %s %s", call.service, call.action)
             return error_answer(
                 call.service,
@@ -93,6 +115,16 @@ class MotoBridge:
             failure = f"moto has no answer to {call.service} {call.action}, only HTTP {answer.status}"
             return error_answer(call.service, InternalFailure(failure, status_code=answer.status))
         return answer
+
+    def queue_wait_s(self, name: str) -> int:
+        """ReceiveMessageWaitTimeSeconds of an SQS queue; 0 where there is none."""
+        with self._lock:
+            if self._application is None:
+                return 0  # and no queue
+            from moto.sqs import sqs_backends
+
+            queue = sqs_backends[self._account][self._region].queues.get(name)
+            return 0 if queue is None else int(queue.receive_message_wait_time_seconds or 0)
 
     def publish(self, topic_arn: str, message: str) -> None:
         """Publish to an SNS topic, whose subscribers are moto's.

@@ -71,7 +71,7 @@ class JsonProtocol:
         except AwsError as error:
             logger.info("%s refused: %s: %s", operation, error.code, error.message)
             return error_response(error)
-        except Exception as error:
+        except Exception as error:  # a defect of ours is answered in AWS's shape
             logger.exception("%s failed", operation)
             return error_response(failure(operation, error))
         logger.debug("%s answered in %.1f ms", operation, (time.perf_counter() - started) * 1000)

@@ -31,6 +31,7 @@ from sagemaker_local.store import Store
 
 if TYPE_CHECKING:
     from sagemaker_local.automl.engine import AutoMLEngine
+    from sagemaker_local.eventbridge.emitter import StateChangeEvents
     from sagemaker_local.pipelines.engine import PipelineEngine
     from sagemaker_local.tuning.engine import TuningEngine
 
@@ -64,11 +65,13 @@ class Services:
     image_versions: ImageVersionEngine = field(init=False)
     instance_metrics: InstanceMetrics = field(init=False)
     trial_metrics: TrialMetricStore = field(init=False)
+    state_changes: StateChangeEvents = field(init=False)
 
     def __post_init__(self) -> None:
         """Wire the parts that act through the others, as clients do."""
         # These modules take this class.
         from sagemaker_local.automl.engine import AutoMLEngine
+        from sagemaker_local.eventbridge.emitter import StateChangeEvents
         from sagemaker_local.pipelines.engine import PipelineEngine
         from sagemaker_local.tuning.engine import TuningEngine
 
@@ -82,6 +85,7 @@ class Services:
         self.instance_metrics = InstanceMetrics(self)
         self.trial_metrics = TrialMetricStore(self.settings.data_dir / "cloudwatch")
         self.moto = MotoBridge(self.settings.account, self.settings.region)
+        self.state_changes = StateChangeEvents(self)
         self.alarm_evaluator.actions[notifications.SNS] = notifications.publisher(self.moto.publish)
         self.capture = DataCapture(self.settings.data_dir / "capture", self.objects)
         self.invoker = Invoker(

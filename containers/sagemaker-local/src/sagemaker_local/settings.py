@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,8 @@ class Settings:
             see one through in less time than its DeploymentConfig says.
         scaling_time_scale: What the periods of target tracking's alarms and the cool-downs of all policies
             are multiplied by; less than 1 to see instances come and go without waiting a quarter of an hour.
+        quotas: Instances that may be used at once, by AWS's name of the quota; see
+            :mod:`sagemaker_local.quotas`. What is not in it has none.
         stop_grace_s: Seconds between SIGTERM and SIGKILL of a stopped job.
     """
 
@@ -56,6 +59,7 @@ class Settings:
     program_key: AccessKey = field(default=LOCAL_KEY, repr=False)
     allowed_hosts: tuple[str, ...] = ()
     fault_plan: object = None
+    quotas: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_loopback(self) -> bool:

@@ -6,14 +6,15 @@ A record is the resource as its Describe operation answers it (``document``), pl
 
 from __future__ import annotations
 
+import copy
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from sagemaker_local.durability import CommitLog
 
@@ -47,6 +48,19 @@ class Record:
     private: dict[str, Any] = field(default_factory=dict)
 
 
+class Watcher(Protocol):
+    """Whoever is told of committed changes of records; must not block."""
+
+    def state(self, record: Record) -> Any:
+        """What of a record is watched; None where nothing is."""
+
+    def created(self, record: Record) -> None:
+        """A record was written first."""
+
+    def changed(self, record: Record, earlier: Any) -> None:
+        """A record's state became another; ``earlier`` is what it was."""
+
+
 class Store:
     """Resources and tags; safe to use from several threads.
 
@@ -64,7 +78,10 @@ class Store:
         self.commits = CommitLog(path)
         """To be synced before an answer tells of what was written."""
         self._listed: dict[str, dict[str, Record]] = {}
+        self._in_order: dict[str, Listed] = {}
         self._stale: dict[str, set[str]] = {}
+        self.watcher: Watcher | None = None
+        self._untold: list[Callable[[Watcher], None]] = []
 
     def close(self) -> None:
         """Close the database; the write-ahead log is folded in."""
@@ -85,8 +102,16 @@ class Store:
                 self.commits.committed()
             except BaseException:
                 self._listed.clear()  # may hold what is now taken back
+                self._untold.clear()
                 self._roll_back()
                 raise
+            self._tell()
+
+    def _tell(self) -> None:
+        untold, self._untold = self._untold, []
+        if self.watcher is not None:
+            for tell in untold:
+                tell(self.watcher)
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:  # SQLite may have done it
@@ -114,6 +139,9 @@ class Store:
                 raise AlreadyExists(record.name) from error
             self._changed(record.kind, record.name)
             self.add_tags(record.arn, tags or {})
+            if self.watcher is not None and self.watcher.state(record) is not None:
+                snapshot = copy.deepcopy(record)
+                self._untold.append(lambda watcher: watcher.created(snapshot))
 
     def get(self, kind: str, name: str) -> Record:
         """Read one record.
@@ -139,12 +167,16 @@ class Store:
         """
         with self.transaction() as connection:
             record = self.get(kind, name)
+            earlier = self.watcher.state(record) if self.watcher is not None else None
             change(record)
             connection.execute(
                 "UPDATE resource SET document = ?, private = ? WHERE kind = ? AND name = ?",
                 (json.dumps(record.document), json.dumps(record.private), kind, name),
             )
             self._changed(kind, name)
+            if earlier is not None and self.watcher is not None and self.watcher.state(record) != earlier:
+                snapshot = copy.deepcopy(record)
+                self._untold.append(lambda watcher: watcher.changed(snapshot, earlier))
             return record
 
     def delete(self, kind: str, name: str) -> Record:
@@ -164,6 +196,8 @@ class Store:
         """All records of a kind, by name, to be read only: they are kept, so that a thousand cost little."""
         with self._lock:
             listed = self._listed.get(kind)
+            if listed is not None and not self._stale.get(kind) and kind in self._in_order:
+                return self._in_order[kind].copy()
             if listed is None:
                 rows = self._connection.execute(
                     "SELECT kind, name, arn, document, private FROM resource WHERE kind = ?", (kind,)
@@ -180,7 +214,8 @@ class Store:
                     else:
                         listed[name] = _shared(row)
             self._stale.pop(kind, None)
-            return [listed[name] for name in sorted(listed)]
+            in_order = self._in_order[kind] = Listed([listed[name] for name in sorted(listed)], {})
+            return in_order.copy()
 
     def _changed(self, kind: str, name: str) -> None:
         if kind in self._listed:
@@ -227,6 +262,23 @@ class Store:
         if row is None:
             raise NotFound(name)
         return _record(row)
+
+
+class Listed(list[Record]):
+    """All records of a kind at one time.
+
+    Args:
+        records: They, by name.
+        memo: For whoever works something out from all of them; gone once one of them changes.
+    """
+
+    def __init__(self, records: Iterable[Record], memo: dict[Any, list[Record]]) -> None:
+        super().__init__(records)
+        self.memo = memo
+
+    def copy(self) -> Listed:
+        """A list of the caller's own, of the same time."""
+        return Listed(self, self.memo)
 
 
 class Shared(dict[str, Any]):

@@ -77,5 +77,9 @@ def test_answers_of_the_service_pass_as_they_are(monkeypatch: pytest.MonkeyPatch
 
 
 def test_moto_is_not_imported_before_it_is_asked() -> None:
-    program = "import sys, sagemaker_local.api.identity; raise SystemExit('moto' in sys.modules)"
+    program = (
+        "import sys, sagemaker_local.api.identity as identity; "
+        "rules = identity.MotoBridge('111122223333', 'eu-central-1').has_rules; "
+        "raise SystemExit(rules or 'moto' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -111,3 +111,75 @@ def test_a_counter_never_gives_a_number_twice_to_any_thread(store):
 def test_the_log_is_written_ahead(store, tmp_path):
     with sqlite3.connect(tmp_path / "store.sqlite") as other:
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+class Watching:
+    """Notes what the store tells."""
+
+    def __init__(self):
+        self.told = []
+
+    def state(self, record):
+        return record.document.get("Status")
+
+    def created(self, record):
+        self.told.append((record.name, None, record.document["Status"]))
+
+    def changed(self, record, earlier):
+        self.told.append((record.name, earlier, record.document["Status"]))
+
+
+def test_a_watcher_is_told_of_changes_of_state_once_they_are_committed(store):
+    store.watcher = Watching()
+    with store.transaction():
+        store.insert(record(Status="New"))
+        store.update("model", "a", lambda found: found.document.update(Status="Old"))
+        assert store.watcher.told == []
+    store.update("model", "a", lambda found: found.document.update(Size=1))
+    store.insert(record("unwatched"))
+    assert store.watcher.told == [("a", None, "New"), ("a", "New", "Old")]
+
+
+def test_a_watcher_is_told_nothing_of_what_was_taken_back(store):
+    store.insert(record(Status="New"))
+    store.watcher = Watching()
+
+    def change_and_fail():
+        with store.transaction():
+            store.update("model", "a", lambda found: found.document.update(Status="Old"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        change_and_fail()
+    store.update("model", "a", lambda found: found.document.update(Status="Late"))
+    assert store.watcher.told == [("a", "New", "Late")]
+
+
+def test_a_list_is_in_order_and_follows_every_change(store):
+    def listed():
+        return [(found.name, found.document.get("Size")) for found in store.list("model")]
+
+    store.insert(record("b"))
+    store.insert(record("c"))
+    assert listed() == [("b", None), ("c", None)]
+    store.list("model").clear()  # the caller's own list
+    assert listed() == [("b", None), ("c", None)]
+    store.insert(record("a"))
+    store.update("model", "c", lambda found: found.document.update(Size=3))
+    assert listed() == [("a", None), ("b", None), ("c", 3)]
+    store.delete("model", "b")
+    assert listed() == [("a", None), ("c", 3)]
+
+
+def test_a_list_tells_nothing_of_what_was_taken_back(store):
+    store.insert(record("a", Size=1))
+
+    def half():
+        with store.transaction():
+            store.update("model", "a", lambda found: found.document.update(Size=2))
+            assert store.list("model")[0].document["Size"] == 2
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        half()
+    assert store.list("model")[0].document["Size"] == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sagemaker_local import quotas
 from sagemaker_local.api.endpoint_plan import fleet_plan, retained
 from sagemaker_local.api.hosting import get, insert, refuse
 from sagemaker_local.api.listing import list_page
@@ -28,6 +29,7 @@ async def create_endpoint(services: Services, request: dict[str, Any]) -> dict[s
     deployment_rules.check_shape(config)
     deployment_rules.check_alarms(config, services.alarms.state)
     plan = fleet_plan(services, request["EndpointConfigName"])
+    quotas.require_endpoint(services, name, plan.to_json()["variants"])
     at = now()
     record = Record(
         "endpoint",

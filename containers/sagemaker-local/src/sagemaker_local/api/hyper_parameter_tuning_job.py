@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from sagemaker_local import quotas
 from sagemaker_local.api.hosting import tags
 from sagemaker_local.api.listing import list_page
 from sagemaker_local.errors import ResourceInUse, ResourceNotFound, ValidationException
@@ -50,6 +51,7 @@ async def create(services: Services, request: dict[str, Any]) -> dict[str, Any]:
     definitions = document.get("TrainingJobDefinitions") or [document["TrainingJobDefinition"]]
     for definition, space in zip(definitions, search.spaces, strict=True):
         definition.setdefault("StaticHyperParameters", {})[OBJECTIVE_HYPERPARAMETER] = space.objective.metric
+    quotas.require_job(services, KIND, name, document)
     at = now()
     job_arn = arn(services.settings, KIND, name)
     document |= {

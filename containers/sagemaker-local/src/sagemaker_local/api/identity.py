@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sagemaker_local import limits, wire
+from sagemaker_local.api import container_registry, queue
 from sagemaker_local.errors import SerializationException
 from sagemaker_local.moto_bridge import Answer, Call, MotoBridge, query_answer
 from sagemaker_local.s3 import xml
@@ -128,7 +129,11 @@ def create_app(services: Services) -> ASGIApp:
             await wire.error_response(wire.identify(scope), refused, scope["path"])(scope, receive, send)
             return
         operation = OPERATIONS.get((call.service, call.action))
-        if operation is None:
+        if (call.service, call.action) == ("sqs", "ReceiveMessage"):
+            answer = await queue.receive_message(moto, call, request.is_disconnected)
+        elif (call.service, call.action) == ("ecr", "BatchGetImage"):
+            answer = await asyncio.to_thread(container_registry.batch_get_image, services, call)
+        elif operation is None:
             answer = await asyncio.to_thread(moto, call)
         else:
             answer = await asyncio.to_thread(operation, moto, call, parameters, services.settings.account)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sagemaker_local import limits
+from sagemaker_local import limits, quotas
 from sagemaker_local.api.listing import list_page
 from sagemaker_local.errors import AwsError, ResourceInUse, ValidationException
 from sagemaker_local.jobs.kinds import JobKind
@@ -31,8 +31,10 @@ def create_job(
 
     Raises:
         ResourceInUse: the name is taken, whatever became of that job.
+        ResourceLimitExceeded: the quotas leave no room for its instances.
     """
     name = request[kind.name_field]
+    quotas.require_job(services, kind.kind, name, document)
     job_arn = arn(services.settings, kind.kind, name)
     at = now()
     whole = {
@@ -78,8 +80,8 @@ def list_jobs(
     kind: JobKind,
     request: dict[str, Any],
     fields: tuple[str, ...],
-    more: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda document: {},
-    keep: Callable[[Mapping[str, Any]], bool] = lambda document: True,
+    more: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None,
+    keep: Callable[[Mapping[str, Any]], bool] | None = None,
 ) -> dict[str, Any]:
     """One page of a kind's jobs.
 
@@ -89,19 +91,23 @@ def list_jobs(
         request: The List request.
         fields: Fields of the Describe answer that a summary repeats when they are set.
         more: Further fields of a summary.
-        keep: Which jobs the request's own filters leave, by their Describe answer.
+        keep: Which jobs the request's own filters leave, by their Describe answer; all by default.
     """
-    common = (
+    names = (
         kind.name_field, kind.arn_field, kind.status_field, kind.end_field,
-        "CreationTime", "LastModifiedTime",
+        "CreationTime", "LastModifiedTime", *fields,
     )  # fmt: skip
+    records = services.store.list(kind.kind)
+    if keep is not None:
+        records = [record for record in records if keep(record.document)]
 
     def summary(record: Record) -> dict[str, Any]:
         document = record.document
-        return {name: document[name] for name in (*common, *fields) if name in document} | more(document)
+        summarised = {name: document[name] for name in names if name in document}
+        return summarised if more is None else summarised | more(document)
 
     return list_page(
-        [record for record in services.store.list(kind.kind) if keep(record.document)],
+        records,
         request,
         name_field=kind.name_field,
         status_field=kind.status_field,

@@ -5,15 +5,18 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sagemaker_local import limits
 from sagemaker_local.errors import ValidationException
-from sagemaker_local.store import Record
+from sagemaker_local.store import Listed, Record
 
 Position = tuple[float, str, str]
 """Where a record stands in an order: what it is sorted by (as number or as text) and its name."""
+
+Filter = Callable[[Mapping[str, Any]], bool]
+"""Whether a record, by its document, is one of those asked for."""
 
 
 def list_page(
@@ -43,16 +46,19 @@ def list_page(
     Raises:
         ValidationException: the token is not one of ours.
     """
-    found = [record for record in records if _wanted(record.document, request, name_field, status_field)]
+    wanted = _filters(request, name_field, status_field)
     field = {"Name": name_field, "Status": status_field}.get(request.get("SortBy", sort_by_default))
     field = field or request.get("SortBy", sort_by_default)
     descending = request.get("SortOrder", sort_order_default) == "Descending"
 
     def position(record: Record) -> Position:
+        value = record.document.get(field)
         # The name breaks ties, so that pages neither repeat nor skip a record.
-        return (*_sort_key(record.document.get(field)), record.name)
+        return (value, "", record.name) if type(value) is float else (*_sort_key(value), record.name)
 
-    found.sort(key=position, reverse=descending)
+    found = _sorted(records, (field, descending), position)
+    if wanted:
+        found = [record for record in found if all(holds(record.document) for holds in wanted)]
     start = 0
     if token := request.get("NextToken"):
         last = _read_token(token)
@@ -68,20 +74,35 @@ def list_page(
     return answer
 
 
-def _wanted(
-    document: dict[str, Any], request: dict[str, Any], name_field: str, status_field: str | None
-) -> bool:
-    if "NameContains" in request and request["NameContains"].lower() not in document[name_field].lower():
-        return False
-    if status_field and "StatusEquals" in request and document[status_field] != request["StatusEquals"]:
-        return False
+def _sorted(
+    records: Sequence[Record], order: tuple[str, bool], position: Callable[[Record], Position]
+) -> list[Record]:
+    """The records in an order, worked out once for all calls until one of them changes."""
+    memo = records.memo if isinstance(records, Listed) else {}
+    if (found := memo.get(order)) is None:
+        found = memo[order] = sorted(records, key=position, reverse=order[1])
+    return found
+
+
+def _filters(request: dict[str, Any], name_field: str, status_field: str | None) -> list[Filter]:
+    """What a record must meet: read from the request once, not for each record."""
+    filters: list[Filter] = []
+    if "NameContains" in request:
+        part = request["NameContains"].lower()
+        filters.append(lambda document: part in document[name_field].lower())
+    if status_field and "StatusEquals" in request:
+        status = request["StatusEquals"]
+        filters.append(lambda document: document[status_field] == status)
     for field in ("CreationTime", "LastModifiedTime"):
-        at = document.get(field, 0.0)
-        if at < _epoch(request.get(f"{field}After"), 0.0) or at > _epoch(
-            request.get(f"{field}Before"), float("inf")
-        ):
-            return False
-    return True
+        if f"{field}After" in request or f"{field}Before" in request:
+            first = _epoch(request.get(f"{field}After"), 0.0)
+            last = _epoch(request.get(f"{field}Before"), float("inf"))
+            filters.append(_between(field, first, last))
+    return filters
+
+
+def _between(field: str, first: float, last: float) -> Filter:
+    return lambda document: first <= document.get(field, 0.0) <= last
 
 
 def _sort_key(value: object) -> tuple[float, str]:

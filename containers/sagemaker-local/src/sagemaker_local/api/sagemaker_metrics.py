@@ -21,8 +21,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from sagemaker_local import limits, wire
 from sagemaker_local.cloudwatch.trial_metrics import POINTS_PER_QUERY, TrialMetric
 from sagemaker_local.cloudwatch.wire_formats import plain
-from sagemaker_local.errors import AwsError, InternalFailure, SerializationException
-from sagemaker_local.protocol import service_model
+from sagemaker_local.errors import AwsError, SerializationException
+from sagemaker_local.protocol import failure, service_model
 from sagemaker_local.services import Services
 from sagemaker_local.validation import validate
 
@@ -107,9 +107,9 @@ def create_app(services: Services) -> ASGIApp:
             return
         except AwsError as error:
             response = _refusal(error)
-        except Exception as error:
+        except Exception as error:  # a defect of ours is answered in AWS's shape
             logger.exception("%s failed", operation)
-            response = _refusal(InternalFailure(f"{operation} failed in the local SageMaker: {error!r}"))
+            response = _refusal(failure(operation, error))
         await response(scope, receive, send)
 
     return app

@@ -59,13 +59,15 @@ async def describe(services: Services, request: dict[str, Any]) -> dict[str, Any
 
 async def list_(services: Services, request: dict[str, Any]) -> dict[str, Any]:
     """ListTrainingJobs."""
-    wanted = request.get("WarmPoolStatusEquals")
+    fields = ("SecondaryStatus", "WarmPoolStatus")
+    if (wanted := request.get("WarmPoolStatusEquals")) is None:
+        return list_jobs(services, TRAINING, request, fields)
     return list_jobs(
         services,
         TRAINING,
         request,
-        ("SecondaryStatus", "WarmPoolStatus"),
-        keep=lambda document: not wanted or document.get("WarmPoolStatus", {}).get("Status") == wanted,
+        fields,
+        keep=lambda document: document.get("WarmPoolStatus", {}).get("Status") == wanted,
     )
 
 

@@ -13,6 +13,7 @@ from sagemaker_local.automl.problem import METRICS, ProblemError, problem_type
 from sagemaker_local.calls import call
 from sagemaker_local.errors import AwsError, ResourceInUse, ValidationException
 from sagemaker_local.names import now
+from sagemaker_local.record_tasks import RecordTasks
 from sagemaker_local.store import NotFound, Record
 
 if TYPE_CHECKING:
@@ -23,62 +24,40 @@ logger = logging.getLogger(__name__)
 KIND = "auto_ml_job"
 TRAINING = "training_job"
 SIDE_BY_SIDE = 2
-ALIVE = ("InProgress", "Stopping")
+ALIVE = frozenset({"InProgress", "Stopping"})
 OVER = ("Completed", "Failed", "Stopped")
 
 
-class AutoMLEngine:
+class AutoMLEngine(RecordTasks):
     """Every AutoML job that is not over has a task here.
 
     Args:
         services: The server's parts; training jobs and endpoints are made through them as a client would.
     """
 
+    kind, status_field, alive = KIND, "AutoMLJobStatus", ALIVE
+
     def __init__(self, services: Services) -> None:
+        super().__init__(services.store)
         self.services = services
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._stopped: dict[str, asyncio.Event] = {}
-
-    async def start(self) -> None:
-        """Take up the jobs that an earlier server left."""
-        for record in self.services.store.list(KIND):
-            if record.document["AutoMLJobStatus"] in ALIVE:
-                self.submit(record.name)
-
-    async def close(self) -> None:
-        """Leave every job as it is, for the next start."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def submit(self, name: str) -> None:
-        """Run a job whose record is in the store; returns at once."""
-        self._stopped[name] = asyncio.Event()
-        if self._read(name)["AutoMLJobStatus"] == "Stopping":
-            self._stopped[name].set()
-        task = asyncio.create_task(self._live(name), name=f"{KIND} {name}")
-        self._tasks[name] = task
-        task.add_done_callback(lambda _: (self._tasks.pop(name, None), self._stopped.pop(name, None)))
 
     def stop(self, name: str) -> None:
         """Have a job stop, and the training jobs that it started."""
         self._set(name, AutoMLJobStatus="Stopping", AutoMLJobSecondaryStatus="Stopping")
-        if name in self._stopped:
-            self._stopped[name].set()
+        self._call_to_stop(name)
 
-    async def _live(self, name: str) -> None:
+    async def _live(self, name: str, stopping: asyncio.Event) -> None:
         try:
-            await self._search(name)
+            await self._search(name, stopping)
         except (ProblemError, AwsError) as error:
             reason = error.message if isinstance(error, AwsError) else str(error)
             self._end(name, "Failed", "Failed", reason)
-        except Exception as error:
+        except Exception as error:  # a defect of ours: it ends as failed and says so
             logger.exception("AutoML job '%s' failed in the local SageMaker", name)
             reason = f"InternalServerError: the local SageMaker failed: {error!r}; see its log"
             self._end(name, "Failed", "Failed", reason)
 
-    async def _search(self, name: str) -> None:
+    async def _search(self, name: str, stopping: asyncio.Event) -> None:
         services, job = self.services, self._read(name)
         self._set(name, AutoMLJobSecondaryStatus="AnalyzingData")
         problem: str = job.get("ProblemType", "")
@@ -104,11 +83,11 @@ class AutoMLEngine:
         secondary = "Completed"
         try:
             async with asyncio.timeout(criteria.get("MaxAutoMLJobRuntimeInSeconds")):
-                await self._train(name, job, problem, metric, criteria.get("MaxCandidates"))
+                await self._train(name, stopping, job, problem, metric, criteria.get("MaxCandidates"))
         except TimeoutError:
             secondary = "MaxAutoMLJobRuntimeReached"
         await self._stop_children(name)
-        if self._stopped[name].is_set():
+        if stopping.is_set():
             self._end(name, "Stopped", "Stopped")
             return
         best = self.best(name)
@@ -121,11 +100,17 @@ class AutoMLEngine:
         self._end(name, "Completed", secondary)
 
     async def _train(
-        self, name: str, job: dict[str, Any], problem: str, metric: str, most: int | None
+        self,
+        name: str,
+        stopping: asyncio.Event,
+        job: dict[str, Any],
+        problem: str,
+        metric: str,
+        most: int | None,
     ) -> None:
         """All candidates to their ends, unless the job is stopped or cancelled."""
         waiting = list(requests.ALGORITHMS[:most])
-        stopped = asyncio.create_task(self._stopped[name].wait())
+        stopped = asyncio.create_task(stopping.wait())
         running: set[asyncio.Task[None]] = set()
         try:
             while (waiting or running) and not stopped.done():

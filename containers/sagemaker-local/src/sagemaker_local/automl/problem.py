@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import gzip
 import io
+import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from sagemaker_local.errors import AwsError
+from sagemaker_local.expansion import Expansion
 from sagemaker_local.s3.object_store import ObjectStore
 
 METRICS: Mapping[str, Mapping[str, str]] = {
@@ -26,6 +27,7 @@ METRICS: Mapping[str, Mapping[str, str]] = {
 }
 """Metrics of each problem with their direction; the first is Autopilot's default."""
 ROWS_LOOKED_AT = 10_000
+LINE_CHARACTERS_MOST = 1024 * 1024
 CLASSES_MOST = 20
 """Whole numbers with more distinct values are measured and not counted."""
 ROWS_LEAST = 20
@@ -62,14 +64,15 @@ def _target_values(objects: ObjectStore, channel: Mapping[str, Any], uri: str) -
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     target = channel["TargetAttributeName"]
     count = 0
+    expansion = Expansion()
     try:
         for found in objects.iter_objects(bucket, prefix):
             packed = channel.get("CompressionType") == "Gzip"
             with contextlib.ExitStack() as stack:
                 stream = stack.enter_context(objects.open(bucket, found.key))
-                plain = cast(BinaryIO, stack.enter_context(gzip.open(stream))) if packed else stream
+                plain = expansion.gunzip(stream, found.size) if packed else stream
                 text = stack.enter_context(io.TextIOWrapper(plain, newline=""))
-                rows = csv.DictReader(text)
+                rows = csv.DictReader(_lines(text))
                 if rows.fieldnames is None or target not in rows.fieldnames:
                     raise ProblemError(
                         f"ClientError: s3://{bucket}/{found.key} has no column '{target}'; its header has "
@@ -83,8 +86,16 @@ def _target_values(objects: ObjectStore, channel: Mapping[str, Any], uri: str) -
                         return
     except AwsError as error:
         raise ProblemError(f"ClientError: Cannot read input data at {uri}: {error.message}") from error
-    except (UnicodeDecodeError, OSError, EOFError, csv.Error) as error:
+    except (UnicodeDecodeError, OSError, EOFError, zlib.error, csv.Error) as error:
         raise ProblemError(f"ClientError: the input data at {uri} is not CSV in UTF-8: {error}") from error
+
+
+def _lines(text: io.TextIOBase) -> Iterator[str]:
+    """Lines of a length that the memory holds."""
+    while line := text.readline(LINE_CHARACTERS_MOST):
+        if len(line) == LINE_CHARACTERS_MOST:
+            raise csv.Error(f"a line is longer than {LINE_CHARACTERS_MOST} characters")
+        yield line
 
 
 def _is_number(value: str) -> bool:

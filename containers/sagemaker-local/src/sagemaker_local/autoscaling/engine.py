@@ -240,7 +240,7 @@ class AutoScaling:
             await asyncio.sleep(TICK_S)
             try:
                 self._tick(time.time())
-            except Exception:
+            except Exception:  # one bad round must not be the last
                 logger.exception(
                     "scheduled scaling actions were not looked at; tried again in %.0f s", TICK_S
                 )

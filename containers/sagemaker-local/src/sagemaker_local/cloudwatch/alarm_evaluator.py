@@ -71,7 +71,7 @@ class AlarmEvaluator:
             try:
                 for firing in await asyncio.to_thread(self.evaluate_due, time.time()):
                     await self._carry_out(firing)
-            except Exception:
+            except Exception:  # one bad round must not be the last
                 logger.exception("alarms were not evaluated; tried again in %.0f s", TICK_S)
 
     def fire(self, alarm: Alarm) -> None:
@@ -105,7 +105,7 @@ class AlarmEvaluator:
         self._evaluated[alarm.name] = end_s
         try:
             measurement = measure(self._metrics, alarm, end_s)
-        except Exception as error:
+        except Exception as error:  # an alarm that cannot be read says so in its state
             logger.exception("alarm %s cannot be evaluated", alarm.name)
             changed = transitions.unreadable(self._alarms, alarm.name, error)
             return _firings(changed, None, changed=True) if changed else []
@@ -143,7 +143,7 @@ class AlarmEvaluator:
         failure = None
         try:
             await action(firing)
-        except Exception as error:
+        except Exception as error:  # actions are of many services; the history tells
             logger.exception("alarm %s: action %s failed", firing.alarm.name, firing.arn)
             failure = f"{error!r}"
         if firing.changed or failure:

@@ -81,7 +81,7 @@ class InstanceMetrics:
                 if time.monotonic() >= self._next_s:
                     self._next_s = time.monotonic() + PROCESSES_INTERVAL_S
                     await asyncio.to_thread(self.sample, [*self._of_endpoints(), *self._of_jobs()])
-            except Exception:
+            except Exception:  # one bad sample must not be the last
                 logger.exception("instances were not sampled; tried again in %.0f s", REQUESTS_INTERVAL_S)
 
     def _sample_requests(self) -> None:

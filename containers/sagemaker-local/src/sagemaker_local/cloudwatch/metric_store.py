@@ -182,13 +182,13 @@ class MetricStore:
     def _flush_or_keep(self) -> None:
         try:
             self.flush()
-        except Exception:
+        except Exception:  # a full disk, most likely: the thread must go on
             logger.exception("metrics are not written; they stay in memory and are tried again")
 
     def _purge_or_wait(self) -> None:
         try:
             self.purge()
-        except Exception:
+        except Exception:  # as above
             logger.exception("old metrics are not removed; tried again in %.0f s", PURGE_INTERVAL_S)
 
     def purge(self, now_s: float | None = None) -> None:

@@ -21,12 +21,11 @@ from sagemaker_local.cloudwatch.queries import InvalidParameterValue
 from sagemaker_local.cloudwatch.wire_formats import CBOR_PATH, JsonFormat, WireFormat, wire_format
 from sagemaker_local.errors import (
     AwsError,
-    InternalFailure,
     SerializationException,
     UnknownOperationException,
     ValidationException,
 )
-from sagemaker_local.protocol import service_model
+from sagemaker_local.protocol import failure, service_model
 from sagemaker_local.services import Services
 from sagemaker_local.validation import validate
 
@@ -66,12 +65,9 @@ def create_app(services: Services, operations: Mapping[str, Operation]) -> ASGIA
         except AwsError as error:
             logger.info("CloudWatch %s refused: %s: %s", form.operation, error.code, error.message)
             response = _refusal(form, error, request_id)
-        except Exception as error:
+        except Exception as error:  # a defect of ours is answered in AWS's shape
             logger.exception("CloudWatch %s failed", form.operation)
-            defect = InternalFailure(
-                f"{form.operation} failed in the local SageMaker: {error!r}; see its log"
-            )
-            response = _refusal(form, defect, request_id)
+            response = _refusal(form, failure(form.operation, error), request_id)
         await response(scope, receive, send)
 
     return app

@@ -46,7 +46,7 @@ class CborFormat:
         stream = io.BytesIO(body)
         try:
             parsed = cbor2.load(stream)
-        except Exception as error:
+        except Exception as error:  # tags make the decoder build objects, which raise anything
             raise SerializationException(f"The body is not CBOR: {error}") from error
         if stream.read(1):
             raise SerializationException("The body goes on after its CBOR value")

@@ -37,9 +37,9 @@ if [ -r "$events" ]; then
   done < "$events"
 fi
 for dir in $dirs; do
-  tries=50
+  tries=60 pause=0.01
   until rmdir "$dir" 2> /dev/null || [ ! -d "$dir" ] || [ "$tries" = 0 ]; do
-    tries=$((tries - 1)); sleep 0.1
+    tries=$((tries - 1)); [ "$tries" -gt 50 ] || pause=0.1; sleep "$pause"
   done
   rmdir "${{dir%/*}}" 2> /dev/null
 done

@@ -100,7 +100,7 @@ class DockerExecutor:
     async def close(self) -> None:
         """Remove what is left in the engine and let go of it."""
         if self._client is not None:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # of whatever kind: an engine that is gone has nothing left
                 await remove_leftovers(self._client, self._settings.data_dir)
             await asyncio.gather(*(program.wait() for program in self._programs), return_exceptions=True)
             await self._networks.close(self._client)
@@ -202,7 +202,7 @@ def _run_apart(work: Coroutine[Any, Any, Answer]) -> Answer:
     def run() -> None:
         try:
             answers.append(asyncio.run(work))
-        except BaseException as error:
+        except BaseException as error:  # raised again where it is waited for
             errors.append(error)
 
     thread = threading.Thread(target=run)

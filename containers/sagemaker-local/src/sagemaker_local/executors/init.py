@@ -11,17 +11,25 @@ out.
 
 As process 1 of a PID namespace its end makes the kernel kill the rest; without a namespace (base directory)
 it is the subreaper of all its descendants and kills them itself.
+
+Every job and every container waits for this file's imports, so it does with what the interpreter has built
+in: ``contextlib``, ``ctypes`` and ``signal``, which makes enums, double the time that it takes to start.
 """
+
+# ruff: noqa: SIM105 - see above
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import errno
 import os
 import select
-import signal
 import sys
+
+TYPE_CHECKING = False  # typing is too large to import
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal  # what signal is made of; it is there whenever signal is
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -31,22 +39,25 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 def main(lifeline: int, workdir: str, command: list[str]) -> int:
     """Run the command until it ends or the lifeline does; returns its exit code, 128 + n for signal n."""
     os.set_inheritable(lifeline, False)
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    namespaced = os.getpid() == 1
+    if not namespaced:
+        control_process(PR_SET_CHILD_SUBREAPER, 1)
     wakeup_read, wakeup_write = os.pipe()
     os.set_blocking(wakeup_write, False)
     os.set_blocking(wakeup_read, False)
     signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    program = start(libc, workdir, command)
+    program = start(workdir, command, namespaced=namespaced)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, _: send(program, number))
     code: int | None = None
     while code is None:
         readable, _, _ = select.select([lifeline, wakeup_read], [], [])
         if wakeup_read in readable:
-            with contextlib.suppress(BlockingIOError):
+            try:
                 os.read(wakeup_read, 4096)
+            except BlockingIOError:
+                pass
             code = reap(program)
         if code is None and lifeline in readable:
             asked = os.read(lifeline, 1)
@@ -60,8 +71,21 @@ def main(lifeline: int, workdir: str, command: list[str]) -> int:
     return code
 
 
-def start(libc: ctypes.CDLL, workdir: str, command: list[str]) -> int:
-    """Fork and become the program; says what is wrong when it cannot."""
+def control_process(option: int, value: int) -> None:
+    """``prctl``; process 1 of a PID namespace needs none of it, because the kernel ends the rest with it."""
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(option, value)
+
+
+def start(workdir: str, command: list[str], *, namespaced: bool) -> int:
+    """Fork and become the program; says what is wrong when it cannot.
+
+    Args:
+        workdir: Its working directory.
+        command: The program and its arguments.
+        namespaced: The kernel ends it with this process, which is the first of its namespace.
+    """
     this = os.getpid()
     program = os.fork()
     if program:
@@ -72,7 +96,8 @@ def start(libc: ctypes.CDLL, workdir: str, command: list[str]) -> int:
         # CPython ignores these two, and what is ignored stays ignored across exec.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if not namespaced:
+            control_process(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != this:
             os._exit(128 + signal.SIGKILL)
         os.setsid()
@@ -104,23 +129,27 @@ def hand_out_connection(lifeline: int) -> None:
     ):
         connection.setblocking(False)
         code = connection.connect_ex(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])))
-        with contextlib.suppress(OSError):  # the server went: its end of the lifeline says so next
+        try:
             if code in (0, errno.EINPROGRESS):
                 socket.send_fds(door, [b"C"], [connection.fileno()])
             else:
                 door.send(b"R")
+        except OSError:  # the server went: its end of the lifeline says so next
+            pass
 
 
 def send(program: int, number: int) -> None:
     """Signal the program alone, as container engines do; what it started is its own to stop."""
-    with contextlib.suppress(ProcessLookupError):
+    try:
         os.kill(program, number)
+    except ProcessLookupError:
+        pass
 
 
 def reap(program: int) -> int | None:
     """Collect everything that ended; the program's exit code when it is among them."""
     code = None
-    with contextlib.suppress(ChildProcessError):
+    try:
         while True:
             ended, status = os.waitpid(-1, os.WNOHANG)
             if ended == 0:
@@ -128,6 +157,8 @@ def reap(program: int) -> int | None:
             if ended == program:
                 signalled = os.WIFSIGNALED(status)
                 code = 128 + os.WTERMSIG(status) if signalled else os.WEXITSTATUS(status)
+    except ChildProcessError:
+        pass
     return code
 
 
@@ -137,8 +168,7 @@ def kill_descendants() -> None:
         return  # the kernel does it as soon as we end
     while True:
         for process in descendants(os.getpid()):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+            send(process, signal.SIGKILL)
         try:
             os.waitpid(-1, 0)
         except ChildProcessError:
@@ -151,10 +181,13 @@ def descendants(root: int) -> list[int]:
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
-        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as stat:
-            # "pid (command) state parent …"; the command may hold anything, also ')'
-            parent = int(stat.read().rpartition(b")")[2].split()[1])
-            children.setdefault(parent, []).append(int(name))
+        try:
+            with open(f"/proc/{name}/stat", "rb") as stat:
+                # "pid (command) state parent …"; the command may hold anything, also ')'
+                parent = int(stat.read().rpartition(b")")[2].split()[1])
+        except OSError:
+            continue
+        children.setdefault(parent, []).append(int(name))
     found, todo = [], [root]
     while todo:
         below = children.get(todo.pop(), [])

@@ -32,7 +32,8 @@ async def run_compilation_job(run: JobRun) -> None:
     image = Source(compiler.source, compiler.requirements, compiler.options)
     await run.prepare(image)
     run.begin(document["StoppingCondition"]["MaxRuntimeInSeconds"])
-    await asyncio.to_thread(opt_ml.write_compilation_tree, run.opt_ml, document)
+    tags = run.store.tags(document["CompilationJobArn"])
+    await asyncio.to_thread(opt_ml.write_compilation_tree, run.opt_ml, document, tags)
     model = Location.parse(document["InputConfig"]["S3Uri"])
     await run.unless_stopped(fetch_object(run, model, run.opt_ml / MODEL))
     program = Program(

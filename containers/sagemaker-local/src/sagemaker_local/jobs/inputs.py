@@ -11,10 +11,12 @@ import gzip
 import json
 import random
 import shutil
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sagemaker_local.expansion import ExpandsTooMuch, Expansion
 from sagemaker_local.jobs.locations import Location
 from sagemaker_local.jobs.outcome import client_error
 from sagemaker_local.jobs.run import JobRun
@@ -22,6 +24,8 @@ from sagemaker_local.s3.errors import NoSuchBucket, NoSuchKey
 from sagemaker_local.s3.object_store import ObjectStore
 
 CHUNK_BYTES = 1024 * 1024
+MANIFEST_BYTES_MOST = 64 * 1024 * 1024
+"""What is read of a manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +84,24 @@ def _place_all(run: JobRun, source: S3Input, directories: Sequence[Path]) -> Non
             random.Random(source.shuffle_seed).shuffle(found)
         for number, directory in enumerate(directories):
             share = found[number :: len(directories)] if source.sharded else found
+            expansion = Expansion()
             for origin, relative in share:
                 if run.abandoned.is_set():
                     return
-                _place(run.objects, source, origin, directory / relative)
+                _place(run.objects, source, origin, directory / relative, expansion)
     except NoSuchKey as error:
         raise client_error(f"Data download failed:NoSuchKey (404): {error.message} ({source.uri})") from error
     except NoSuchBucket as error:
         raise _nothing_there(run, source.uri) from error
 
 
-def _place(objects: ObjectStore, source: S3Input, origin: Location, target: Path) -> None:
+def _place(
+    objects: ObjectStore, source: S3Input, origin: Location, target: Path, expansion: Expansion
+) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.gunzip:
-            _gunzip(objects, origin, target.with_name(target.name.removesuffix(".gz")))
+            _gunzip(objects, origin, target.with_name(target.name.removesuffix(".gz")), expansion)
         elif source.linked:
             objects.link(origin.bucket, origin.key, target)
         else:
@@ -122,7 +129,7 @@ def _sources(objects: ObjectStore, location: Location, data_type: str) -> Iterat
 
 def _manifest_sources(objects: ObjectStore, manifest: Location) -> Iterator[tuple[Location, str]]:
     """``[{"prefix": "s3://bucket/common/"}, "relative/path-1", …]``."""
-    with objects.open(manifest.bucket, manifest.key) as stream:
+    with objects.open(manifest.bucket, manifest.key, length=MANIFEST_BYTES_MOST) as stream:
         text = stream.read()
     try:
         head, *paths = json.loads(text)
@@ -140,15 +147,18 @@ def _manifest_sources(objects: ObjectStore, manifest: Location) -> Iterator[tupl
         yield Location(prefix.bucket, prefix.key + path), relative
 
 
-def _gunzip(objects: ObjectStore, source: Location, target: Path) -> None:
+def _gunzip(objects: ObjectStore, source: Location, target: Path, expansion: Expansion) -> None:
+    packed_bytes = objects.head(source.bucket, source.key).size
     try:
         with (
-            objects.open(source.bucket, source.key) as packed,
-            gzip.open(packed) as stream,
+            expansion.gunzip(objects.open(source.bucket, source.key), packed_bytes) as stream,
             target.open("wb") as file,
         ):
             shutil.copyfileobj(stream, file, CHUNK_BYTES)
-    except (gzip.BadGzipFile, EOFError) as error:
+    except ExpandsTooMuch as error:
+        target.unlink(missing_ok=True)
+        raise client_error(f"Data download failed:{source} cannot be decompressed: {error}") from error
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise client_error(f"Data download failed:{source} is not gzip-compressed ({error})") from error
 
 

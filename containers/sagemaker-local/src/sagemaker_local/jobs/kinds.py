@@ -95,7 +95,9 @@ COMPILATION = JobKind(
     "compilation_job", "CompilationJob", "Compilation", "compilation job",
     Statuses("STARTING", "INPROGRESS", "COMPLETED", "FAILED", "STOPPING", "STOPPED"),
 )  # fmt: skip
-TRANSFORM = JobKind("transform_job", "TransformJob", "Transform", "transform job")
+TRANSFORM = JobKind(
+    "transform_job", "TransformJob", "Transform", "transform job", cluster_path=("TransformResources",)
+)
 
 KINDS = {kind.kind: kind for kind in (PROCESSING, TRAINING, COMPILATION, TRANSFORM)}
 

@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-contai
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,12 @@ def write_processing_tree(host: Host, hosts: Sequence[Host], document: dict[str,
     )
 
 
-def write_compilation_tree(root: Path, document: dict[str, Any]) -> None:
+def write_compilation_tree(root: Path, document: dict[str, Any], tags: Mapping[str, str]) -> None:
     """Make what Neo's compilers read."""
     for name in ("input/config", "input/model", "output"):
         (root / name).mkdir(parents=True, exist_ok=True)
-    request = {name: document[name] for name in ("InputConfig", "OutputConfig") if name in document}
+    request: dict[str, Any] = {"Tags": dict(tags)}
+    request |= {name: document[name] for name in ("InputConfig", "OutputConfig") if name in document}
     _write(root / "input/config/compilationjob.json", request)
 
 

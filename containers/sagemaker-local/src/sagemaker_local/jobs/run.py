@@ -104,7 +104,6 @@ class JobRun:
 
     async def take_hosts(self) -> None:
         """Have fresh instances, each with its own log stream; those before are given back."""
-        await asyncio.to_thread(remove_tree, self.directory)
         groups = host.groups_of(self.kind.cluster(self.document))
         at = int(now())
         self.hosts = []
@@ -114,8 +113,12 @@ class JobRun:
             address = host.address(self.number, number)
             interface = self.executor.network_interface
             self.hosts.append(Host(name, address, group, self.directory / name, log, interface))
+        await asyncio.to_thread(self._make_directories)
+
+    def _make_directories(self) -> None:
+        remove_tree(self.directory)
         for each in self.hosts:
-            await asyncio.to_thread(each.opt_ml.mkdir, parents=True, exist_ok=True)
+            each.opt_ml.mkdir(parents=True, exist_ok=True)
 
     def note_processes(self, pids: Sequence[int | None]) -> None:
         """Keep which process is the first of each host's program."""

@@ -162,7 +162,7 @@ class Synchronisation:
         writer = objects.writer()
         try:
             with path.open("rb") as file:
-                writer.copy(file)
+                writer.take_file(file)
                 unchanged = _state(os.fstat(file.fileno())) == state and _is(path, state)
             if not unchanged:
                 writer.abort()

@@ -26,6 +26,7 @@ async def run_transform_job(run: JobRun) -> None:
         record=run.record.read(),
         log=run.log,
         started=run.note_processes,
+        noted=lambda line: run.record.set_private(progress=line),
     )
     try:
         await run.unless_stopped(feeding)

@@ -109,7 +109,7 @@ class NotebookEngine:
                 await step(name)
             except NotFound:
                 return  # deleted meanwhile
-            except Exception as error:
+            except Exception as error:  # a defect of ours: it ends as failed and says so
                 logger.exception("notebook instance %s: %s failed", name, step.__name__)
                 self._set(name, "Failed", f"Internal failure of the local SageMaker: {error!r}")
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from sagemaker_local.file_copies import copy_rest
 from sagemaker_local.s3 import checksums
 from sagemaker_local.s3.records import Blob, Segment
 
@@ -153,11 +154,9 @@ class BlobWriter:
             raise ValueError("this blob was aborted")
         data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
         self._pending, self._pending_size = [], 0
-        self._md5.update(data)
-        for hasher in self._hashers.values():
-            hasher.update(data)
+        self._hash(data)
         if self._file is None:
-            self._file = io.FileIO(self._temporary, "xb")
+            self._file = io.FileIO(self._temporary, "x+b")
         view = memoryview(data)
         while view:
             view = view[self._file.write(view) :]
@@ -167,6 +166,23 @@ class BlobWriter:
         while data := source.read(BUFFER_BYTES):
             self.feed(data)
             self.flush()
+
+    def take_file(self, source: BinaryIO) -> None:
+        """Take all of a file that was just opened, copied by the kernel; hashed is what was copied."""
+        with self._lock:
+            self._flush()
+            assert self._file is not None
+            start = self._file.tell()
+            self.size += copy_rest(source.fileno(), self._file.fileno())
+            at = start
+            while data := os.pread(self._file.fileno(), BUFFER_BYTES, at):
+                self._hash(data)
+                at += len(data)
+
+    def _hash(self, data: bytes) -> None:
+        self._md5.update(data)
+        for hasher in self._hashers.values():
+            hasher.update(data)
 
     def checksums(self) -> dict[str, str]:
         """The checksums of everything flushed so far."""

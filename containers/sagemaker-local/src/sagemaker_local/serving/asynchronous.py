@@ -116,7 +116,7 @@ class AsynchronousInference:
                 await self._dispatch(backlog)
                 if not backlog:
                     pause_s = REPORT_S if self._reported else None
-            except Exception:
+            except Exception:  # one bad round must not be the last
                 logger.exception("the queue of asynchronous invocations is not worked off")
             # Not wait_for: in Python 3.11 it loses a cancellation that comes together with its result.
             with contextlib.suppress(TimeoutError):
@@ -168,7 +168,7 @@ class AsynchronousInference:
     async def _guarded(self, entry: Entry, config: Mapping[str, Any]) -> None:
         try:
             await self._live(entry, config)
-        except Exception:
+        except Exception:  # a defect of ours: it stays in the queue and is tried again
             logger.exception("asynchronous invocation %s of %s", entry.request.inference_id, entry.endpoint)
             await asyncio.sleep(RETRY_PAUSE_S)
         finally:
@@ -184,7 +184,7 @@ class AsynchronousInference:
         if told:
             try:
                 await asyncio.to_thread(self._publish, told["topic"], told["message"])
-            except Exception:
+            except Exception:  # the answer is stored, whether or not somebody hears of it
                 logger.exception("nobody is told of %s", entry.request.inference_id)
         await asyncio.to_thread(self.queue.remove, entry.id)
 

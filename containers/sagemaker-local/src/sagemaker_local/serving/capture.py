@@ -151,7 +151,7 @@ class DataCapture:
             try:
                 await asyncio.to_thread(self._store_one, path)
                 self._closed.remove(path)
-            except Exception:
+            except Exception:  # it stays where it is and is tried again
                 logger.exception("captured data in %s is not stored yet", path)
 
     def _left(self) -> list[Path]:

@@ -46,6 +46,6 @@ class ContainerLog:
         lines, self._lines = self._lines, []
         try:
             await asyncio.to_thread(self._logs.append, self._group, self._stream, lines)
-        except Exception:
+        except Exception:  # a log that fails must not end what it tells of
             logger.exception("%d lines of %s %s are lost", len(lines), self._group, self._stream)
         self._flushing = asyncio.create_task(self._flush()) if self._lines else None

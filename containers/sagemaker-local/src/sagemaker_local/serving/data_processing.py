@@ -10,7 +10,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -38,6 +39,8 @@ class Filter:
     text: str
     path: JSONPath
     shape: type[dict[str, Any]] | type[list[Any]] | None
+    columns: Callable[[list[Any]], list[Any]] | None = None
+    """The same of a list, many times faster than the path: rows are many."""
 
     @classmethod
     def of(cls, field: str, text: str) -> Filter | None:
@@ -57,7 +60,7 @@ class Filter:
                 f"DataProcessing.{field} '{text}' is not a valid JSONPath: {error}. "
                 "Give one such as $.features, $['id','score'], $[0,2] or $[1:]"
             ) from error
-        return cls(text, path, _shape(path))
+        return cls(text, path, _shape(path), _columns(path))
 
     def select(self, record: Any) -> Any:
         """What the filter takes of a record.
@@ -65,6 +68,10 @@ class Filter:
         Raises:
             DataProcessingError: nothing.
         """
+        if self.columns is not None and isinstance(record, list):
+            values = self.columns(record)
+            if values:
+                return values if self.shape is list else values[0]
         found = self.path.find(record)
         if not found:
             start = json.dumps(record)[:RECORD_CHARACTERS]
@@ -100,12 +107,18 @@ class CsvFormat:
     def read(self, body: bytes) -> list[Any]:
         """A blank line is a row without columns, so that rows keep their places."""
         try:
+            if b'"' not in body and b"\r" not in body:
+                lines = body.decode().removesuffix("\n").split("\n") if body else []
+                return [line.split(",") if line else [] for line in lines]
             return list(csv.reader(io.StringIO(body.decode(), newline=""), strict=True))
         except (UnicodeDecodeError, csv.Error) as error:
             raise DataProcessingError(f"the rows are not CSV in UTF-8: {error}") from error
 
     def write(self, records: Sequence[Any]) -> bytes:
         """Quoted only where a value needs it."""
+        plain = _plain_rows(records)
+        if plain is not None:
+            return plain
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         for record in records:
@@ -229,6 +242,35 @@ class DataProcessing:
         if self.output_filter:
             results = [self.output_filter.select(result) for result in results]
         return self.format.write(results)
+
+
+def _plain_rows(records: Sequence[Any]) -> bytes | None:
+    """Rows none of whose values needs quotes; None where one may."""
+    try:
+        lines = [(",".join(row) or '""' if row else "") if isinstance(row, list) else row for row in records]
+        text = "\n".join([*lines, ""])
+    except TypeError:  # a value that is no text
+        return None
+    commas = sum(len(row) - 1 for row in records if row and isinstance(row, list))
+    quotes = sum(row == [""] for row in records)
+    if "\r" in text or text.count('"') != 2 * quotes or text.count("\n") != len(records):
+        return None
+    return text.encode() if text.count(",") == commas else None
+
+
+def _columns(path: Any) -> Callable[[list[Any]], list[Any]] | None:
+    """What a path of places takes of a list; None for any other path."""
+    from jsonpath_ng.jsonpath import Child, Index, Root, Slice
+
+    if not isinstance(path, Child) or not isinstance(path.left, Root):
+        return None
+    leaf = path.right
+    if isinstance(leaf, Slice) and leaf.step != 0:
+        return operator.itemgetter(slice(leaf.start, leaf.end, leaf.step))
+    if isinstance(leaf, Index):
+        places = tuple(leaf.indices)
+        return lambda row: [row[place] for place in places if -len(row) <= place < len(row)]
+    return None
 
 
 def _shape(path: Any) -> type[dict[str, Any]] | type[list[Any]] | None:

@@ -61,7 +61,7 @@ class EndpointFleets:
         fleet = self.make(endpoint_name, plan)
         try:
             await fleet.start()
-        except Exception:
+        except Exception:  # whatever it is, nothing is left running
             await self.end(fleet)
             raise
         return fleet

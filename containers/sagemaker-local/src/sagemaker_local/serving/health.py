@@ -71,7 +71,7 @@ class Health:
         return self.ready
 
     def suspect(self) -> None:
-        """Someone saw it refuse a connection: not ready until /ping says otherwise."""
+        """Someone saw it refuse or break a connection: not ready until /ping says otherwise."""
         self._ready.clear()
         self._suspected.set()
 
@@ -102,8 +102,9 @@ class Health:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEALTH_POLL_S):  # wait_for loses cancellations in Python 3.11
                     await self._suspected.wait()
-            if await _ping(client):
-                failures = 0
+            up = await _ping(client)
+            if up or (up is None and self._busy()):
+                failures = 0 if up else failures
                 self._ready.set()
             elif not self._busy():
                 failures += 1
@@ -120,9 +121,12 @@ class Health:
                 looked = time.monotonic()
 
 
-async def _ping(client: Client) -> bool:
+async def _ping(client: Client) -> bool | None:
+    """Whether it is well; None where it holds the connection and says nothing, as one that is busy does."""
     try:
         answer = await client.request("GET", "/ping", timeout_s=limits.PING_TIMEOUT_S)
-    except (ConnectionLost, TimeoutError):
+    except ConnectionLost:
         return False
+    except TimeoutError:
+        return None
     return answer.status == 200

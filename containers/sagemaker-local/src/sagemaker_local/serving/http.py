@@ -114,6 +114,7 @@ class Client:
         timeout_s: float,
         sink: Callable[[bytes], None] | None = None,
         headed: Callable[[Answer], None] | None = None,
+        keep: bool = True,
     ) -> Answer:
         """Send one request and read its answer; cancelling closes the connection.
 
@@ -125,6 +126,7 @@ class Client:
             timeout_s: For everything together.
             sink: Takes the body of a success as it arrives, instead of the answer.
             headed: Is told once the answer has its status and headers, before the first of its body.
+            keep: Whether the connection may have been used before and may be used again.
 
         Raises:
             ConnectionLost: no connection, or it broke before the answer was whole.
@@ -132,10 +134,11 @@ class Client:
         """
         async with asyncio.timeout(timeout_s):
             while True:
-                connection = await self._connect()
+                connection = await self._connect(keep)
                 reading = _Reading(sink, headed)
+                given = {**(headers or {}), **({} if keep else {"connection": "close"})}
                 try:
-                    await self._exchange(connection, reading, method, path, headers or {}, body)
+                    await self._exchange(connection, reading, method, path, given, body)
                 except (OSError, EOFError, httptools.HttpParserError) as error:
                     connection.writer.close()
                     # Perhaps the container closed a kept connection meanwhile; only a GET may be sent twice.
@@ -148,7 +151,10 @@ class Client:
                 except BaseException:
                     connection.writer.close()
                     raise
-                self._keep(connection, reading)
+                if keep:
+                    self._keep(connection, reading)
+                else:
+                    connection.writer.close()
                 return reading.answer
 
     def close(self) -> None:
@@ -156,8 +162,8 @@ class Client:
         while self._idle:
             self._idle.pop().writer.close()
 
-    async def _connect(self) -> _Connection:
-        while self._idle:
+    async def _connect(self, keep: bool) -> _Connection:
+        while keep and self._idle:
             connection = self._idle.pop()
             fresh = time.monotonic() - connection.idle_since < IDLE_MOST_S
             if fresh and not connection.reader.at_eof() and not connection.writer.is_closing():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sagemaker_local import limits
 from sagemaker_local.serving.container_group import TARGET_CONTAINER, ContainerGroup
-from sagemaker_local.serving.http import Answer, NotListening
+from sagemaker_local.serving.http import Answer, ConnectionLost, NotListening
 from sagemaker_local.serving.invocation_errors import ValidationError
 from sagemaker_local.serving.model_server import ModelServer
 from sagemaker_local.serving.multi_model import TARGET_MODEL, MultiModelServer
@@ -94,8 +94,10 @@ async def _timed(
         return await server.invoke(
             invocation.headers, invocation.body, timeout_s=invocation.timeout_s, sink=sink, headed=headed
         )
-    except NotListening:
-        asked = 0.0
+    except ConnectionLost as error:
+        if isinstance(error, NotListening):
+            asked = 0.0
+        # A process that ends may take connections for a moment more: the next request waits for a /ping.
         server.suspect()
         raise
     finally:

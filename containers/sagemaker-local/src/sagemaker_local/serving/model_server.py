@@ -189,7 +189,7 @@ class ModelServer:
             self.outstanding -= 1
 
     def suspect(self) -> None:
-        """Someone saw it refuse a connection: not ready until /ping says otherwise."""
+        """Someone saw it refuse or break a connection: not ready until /ping says otherwise."""
         self._health.suspect()
 
     def _place(self) -> None:

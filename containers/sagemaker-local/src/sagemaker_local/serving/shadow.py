@@ -96,5 +96,5 @@ class Shadow:
         took_s = time.perf_counter() - began
         try:
             await observe(Shadowed(self._shadow.name, answer.status if answer else 0, took_s, answer))
-        except Exception:
+        except Exception:  # nobody waits for a shadow's answer, who could be told
             logger.exception("what shadow variant %s answered is not recorded", self._shadow.name)

@@ -1,4 +1,4 @@
-"""How batch transform cuts an object into payloads and puts the answers together again.
+"""How batch transform cuts an object into payloads.
 
 Payloads are exact slices of the object: a line keeps its line end, and blank lines are records too, so that
 row n of the output belongs to row n of the input.
@@ -41,11 +41,6 @@ def payloads(
         yield from _batches(stream, max_payload_bytes)
     else:
         yield from _lines(stream, max_payload_bytes)
-
-
-def assembled(answer: bytes | bytearray, *, by_line: bool) -> bytes | bytearray:
-    """One payload's answer as it goes into the output object: AssembleWith Line ends it with a line end."""
-    return answer if not by_line or answer.endswith(b"\n") else answer + b"\n"
 
 
 def _whole(stream: BinaryIO, most: int) -> Iterator[bytes]:

@@ -166,7 +166,7 @@ class EndpointSupervisor:
         """A defect of ours ends as a Failed endpoint that says so, not as one in progress for ever."""
         try:
             await work(name)
-        except Exception as error:
+        except Exception as error:  # a defect of ours: it ends as failed and says so
             logger.exception("endpoint %s: a change failed", name)
             reason = f"Internal failure of the local SageMaker: {error!r}"
             self._records.set(name, EndpointStatus="Failed", FailureReason=failure_reason(reason))

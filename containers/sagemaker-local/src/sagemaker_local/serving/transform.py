@@ -1,16 +1,18 @@
 """Batch transform: a model's container, fed with the objects of a prefix, one output object for each.
 
 An output object appears whole or not at all, its rows in the order of the input. Payloads and answers are in
-memory for ``MaxConcurrentTransforms`` requests of an instance at most; everything else is on disk.
+memory for some more than ``MaxConcurrentTransforms`` requests of an instance at most, however large the input
+and however long the answers; everything else is on disk.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from sagemaker_local.executors.base import Executor, LineSink
@@ -25,6 +27,7 @@ from sagemaker_local.serving.http import ConnectionLost
 from sagemaker_local.serving.model_server import ModelServer, ServeError
 from sagemaker_local.serving.transform_feed import Feed, TransformError
 from sagemaker_local.serving.transform_input import InputError, input_objects, split_uri
+from sagemaker_local.serving.transform_progress import PREFIX, Progress
 from sagemaker_local.serving.transform_request import TransformSettings, environment
 from sagemaker_local.settings import Settings
 from sagemaker_local.store import NotFound, Record, Store
@@ -44,6 +47,7 @@ async def run_transform(
     record: Record,
     log: LineSink,
     started: Callable[[Sequence[int | None]], None] | None = None,
+    noted: Callable[[str], None] | None = None,
 ) -> None:
     """Carry out a transform job; when this is cancelled, nothing is left running.
 
@@ -51,11 +55,12 @@ async def run_transform(
         settings: The server's configuration.
         store: Holds the model.
         objects: Input and output.
-        logs: Takes what happens to single objects, in the job's ``data-log`` stream.
+        logs: Takes what happens to single objects and how far it is, in the job's ``data-log`` stream.
         executor: Runs the container.
         record: The job, as DescribeTransformJob answers it.
         log: Takes the container's output.
         started: Takes the process ids of the containers, for whoever watches them.
+        noted: Takes how far it is, every few seconds.
 
     Raises:
         TransformError: the job fails; objects that succeeded have their output.
@@ -89,11 +94,8 @@ async def run_transform(
         )
         for number in range(1, int(job["TransformResources"]["InstanceCount"]) + 1)
     ]
-    allotment = allot(job["TransformResources"]["InstanceType"])
     for server in servers:
-        server.limits = allotment.limits
-    if allotment.notice is not None:
-        log(allotment.notice)
+        server.limits = allot(job["TransformResources"]["InstanceType"]).limits
     try:
         await asyncio.to_thread(work.mkdir, parents=True, exist_ok=True)
         for server in servers:
@@ -101,8 +103,12 @@ async def run_transform(
         if started is not None:
             started([server.pid for server in servers])
         wanted = TransformSettings.of(job, await _execution_parameters(servers[0]))
-        feed = Feed(wanted, objects, output, work, servers, data_log.write)
-        await feed.run(inputs)
+        data_log.write(f"[sagemaker logs]: {wanted.said()}")  # as AWS words it
+        progress = Progress(len(inputs), sum(each.size for each in inputs), packed=wanted.gzip)
+        feed = Feed(wanted, objects, output, work, servers, data_log.write, progress)
+        async with _reported(progress, data_log.write, noted):
+            await feed.run(inputs)
+        data_log.write(PREFIX + progress.summary())
     except ServeError as error:
         raise TransformError(
             f"AlgorithmError: The model's container does not serve: {error}. See job logs."
@@ -111,6 +117,28 @@ async def run_transform(
         await asyncio.gather(*(server.stop(STOP_GRACE_S) for server in servers))
         await data_log.close()
         await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
+
+
+@contextlib.asynccontextmanager
+async def _reported(
+    progress: Progress, write: LineSink, noted: Callable[[str], None] | None
+) -> AsyncIterator[None]:
+    """Say how far it is while it goes on."""
+
+    async def report() -> None:
+        while True:
+            await asyncio.sleep(progress.next_line_s)
+            line = progress.line()
+            write(PREFIX + line)
+            if noted is not None:
+                noted(line)
+
+    reporting = asyncio.create_task(report())
+    try:
+        yield
+    finally:
+        reporting.cancel()
+        await asyncio.wait({reporting})
 
 
 async def _execution_parameters(server: ModelServer) -> Mapping[str, Any]:

@@ -26,11 +26,13 @@ class InputObject:
         bucket: Its bucket.
         key: Its key.
         relative: What the output's key is made of: ``<S3OutputPath>/<relative>.out``.
+        size: Its bytes in S3; 0 of one that a manifest names and that is not there.
     """
 
     bucket: str
     key: str
     relative: str
+    size: int = 0
 
     @property
     def uri(self) -> str:
@@ -89,7 +91,7 @@ def _of_prefix(objects: ObjectStore, uri: str) -> Iterator[InputObject]:
     bucket, prefix = split_uri(uri)
     for found in objects.iter_objects(bucket, prefix):
         if not found.key.endswith("/"):  # what consoles make to show a folder
-            yield InputObject(bucket, found.key, relative_key(found.key, prefix))
+            yield InputObject(bucket, found.key, relative_key(found.key, prefix), found.size)
 
 
 def _of_manifest(objects: ObjectStore, uri: str) -> Iterator[InputObject]:
@@ -109,4 +111,11 @@ def _of_manifest(objects: ObjectStore, uri: str) -> Iterator[InputObject]:
         bucket, key = split_uri(prefix + name)
         if ".." in PurePosixPath(name).parts:
             raise InputError(f"ClientError: The manifest {uri} names '{name}', which has '..' in it.")
-        yield InputObject(bucket, key, name.lstrip("/"))
+        yield InputObject(bucket, key, name.lstrip("/"), _size(objects, bucket, key))
+
+
+def _size(objects: ObjectStore, bucket: str, key: str) -> int:
+    try:
+        return objects.head(bucket, key).size
+    except AwsError:  # the object fails when it is its turn
+        return 0

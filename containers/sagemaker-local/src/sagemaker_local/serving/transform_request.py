@@ -26,7 +26,8 @@ class TransformSettings:
         by_line: SplitType Line.
         many_records: BatchStrategy MultiRecord.
         max_payload_bytes: Largest payload; 0 sends an object of any size as one chunked request.
-        max_concurrent: Requests under way at each instance.
+        max_concurrent: Requests under way at each instance, whose payloads together are never more than a
+            job may ask for.
         gzip: The objects are gzipped.
         assemble_by_line: AssembleWith Line.
         timeout_s: For one request.
@@ -65,8 +66,9 @@ class TransformSettings:
             by_line=source.get("SplitType") == "Line",
             many_records=strategy == "MultiRecord",
             max_payload_bytes=int(megabytes) * limits.MIB,
-            max_concurrent=int(
-                job.get("MaxConcurrentTransforms") or container.get("MaxConcurrentTransforms") or 1
+            max_concurrent=min(
+                int(job.get("MaxConcurrentTransforms") or container.get("MaxConcurrentTransforms") or 1),
+                MAX_PAYLOAD_MOST_MB // max(int(megabytes), 1) or 1,
             ),
             gzip=source.get("CompressionType") == "Gzip",
             assemble_by_line=output.get("AssembleWith") == "Line",
@@ -75,6 +77,14 @@ class TransformSettings:
             headers={name: value for name, value in headers.items() if value},
             accept=accept,
             processing=DataProcessing.of(job),
+        )
+
+    def said(self) -> str:
+        """What the job and the container came to, as AWS logs it."""
+        strategy = STRATEGIES["MultiRecord" if self.many_records else "SingleRecord"]
+        return (
+            f"MaxConcurrentTransforms={self.max_concurrent}, "
+            f"MaxPayloadInMB={self.max_payload_bytes // limits.MIB}, BatchStrategy={strategy}"
         )
 
 

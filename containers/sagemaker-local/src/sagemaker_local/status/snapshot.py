@@ -61,11 +61,13 @@ def _jobs(services: Services) -> list[dict[str, Any]]:
 
 def _job(kind: JobKind, record: Record) -> dict[str, Any]:
     document = record.document
+    status = document[kind.status_field].title().replace("Inprogress", "InProgress")
+    progress = record.private.get("progress", "") if status == "InProgress" else ""
     return {
         "kind": kind.words,
         "name": record.name,
-        "status": document[kind.status_field].title().replace("Inprogress", "InProgress"),
-        "step": document.get("SecondaryStatus", ""),
+        "status": status,
+        "step": document.get("SecondaryStatus", "") or progress,
         "created": _seconds(document.get("CreationTime")),
         "started": _seconds(document.get(kind.start_field)) or None,
         "ended": _seconds(document.get(kind.end_field)) or None,

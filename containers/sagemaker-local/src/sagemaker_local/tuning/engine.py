@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sagemaker_local.calls import call
 from sagemaker_local.errors import AwsError, ResourceInUse
 from sagemaker_local.names import arn, now
+from sagemaker_local.record_tasks import RecordTasks
 from sagemaker_local.store import NotFound, Record
 from sagemaker_local.tuning.objective import JOBS_WITHOUT_OBJECTIVE, best, is_satisfied
 from sagemaker_local.tuning.record import ALIVE, KIND, Child, TuningRecord, lost
@@ -28,67 +29,37 @@ NO_OBJECTIVE = (
 )
 
 
-class TuningEngine:
+class TuningEngine(RecordTasks):
     """Every tuning job that is not over has a task here.
 
     Args:
         services: The server's parts; training jobs are created through them as a client would.
     """
 
+    kind, status_field, alive = KIND, "HyperParameterTuningJobStatus", ALIVE
+
     def __init__(self, services: Services) -> None:
+        super().__init__(services.store)
         self.services = services
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._wake: dict[str, asyncio.Event] = {}
-
-    async def start(self) -> None:
-        """Take up the tuning jobs that an earlier server left."""
-        for record in self.services.store.list(KIND):
-            if record.document["HyperParameterTuningJobStatus"] in ALIVE:
-                self.submit(record.name)
-
-    async def close(self) -> None:
-        """Leave every tuning job as it is, for the next start."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def submit(self, name: str) -> None:
-        """Run a tuning job whose record is in the store; returns at once."""
-        self._wake[name] = asyncio.Event()
-        task = asyncio.create_task(self._live(name), name=f"{KIND} {name}")
-        self._tasks[name] = task
-        task.add_done_callback(lambda ended: self._forget(name, ended))
-
-    def _forget(self, name: str, ended: asyncio.Task[None]) -> None:
-        if self._tasks.get(name) is ended:  # not created anew meanwhile
-            del self._tasks[name], self._wake[name]
 
     def stop(self, name: str) -> None:
         """Have a tuning job stop, and the training jobs that it started."""
         TuningRecord(self.services, name).stop()
-        if name in self._wake:
-            self._wake[name].set()
+        self._call_to_stop(name)
 
-    async def ended(self, name: str) -> None:
-        """Return once a tuning job's record is over; at once when it is already, or when there is none."""
-        task = self._tasks.get(name)
-        if task is not None:
-            await asyncio.wait({task})
-
-    async def _live(self, name: str) -> None:
+    async def _live(self, name: str, stopping: asyncio.Event) -> None:
         """A tuning job from its creation, or from where an earlier server left it, to its end."""
         job = TuningRecord(self.services, name)
         try:
-            await self._search(job)
-        except Exception as error:
+            await self._search(job, stopping)
+        except Exception as error:  # a defect of ours: it ends as failed and says so
             logger.exception("tuning job '%s' failed in the local SageMaker", name)
             job.conclude("Failed", f"InternalServerError: the local SageMaker failed: {error!r}; see its log")
         status, reason = job.conclusion or ("Completed", None)
         job.end(status, reason)
 
-    async def _search(self, job: TuningRecord) -> None:
-        search, wake = job.search, self._wake[job.name]
+    async def _search(self, job: TuningRecord, wake: asyncio.Event) -> None:
+        search = job.search
         running: dict[asyncio.Task[None], Child] = {}
         self._conclude(job, search)
         for child in job.children:

@@ -2,7 +2,7 @@ import pytest
 
 from sagemaker_local.api.listing import list_page
 from sagemaker_local.errors import ValidationException
-from sagemaker_local.store import Record
+from sagemaker_local.store import Record, Store
 
 
 def records(*times):
@@ -76,3 +76,15 @@ def test_a_record_deleted_between_two_pages_does_not_end_the_listing(order):
 def test_a_foreign_token_is_refused(token):
     with pytest.raises(ValidationException, match="Invalid NextToken"):
         names(records(1), NextToken=token)
+
+
+def test_an_order_is_kept_until_a_record_changes(tmp_path):
+    store = Store(tmp_path / "store.sqlite")
+    for found in records(1, 3, 2):
+        store.insert(found)
+    assert names(store.list("job"))[0] == ["job-3-1", "job-2-2", "job-1-0"]
+    assert names(store.list("job"), StatusEquals="Even")[0] == ["job-2-2", "job-1-0"]
+    assert names(store.list("job"), SortOrder="Ascending")[0] == ["job-1-0", "job-2-2", "job-3-1"]
+    store.update("job", "job-1-0", lambda found: found.document.update(CreationTime=4.0))
+    assert names(store.list("job"))[0] == ["job-1-0", "job-3-1", "job-2-2"]
+    store.close()

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from sagemaker_local.executors.base import Executor, ImageError, Program, RunningProgram, Source
-from sagemaker_local.images.writable_layer import LAYER
+from sagemaker_local.images.writable_layer import LAYER, has_pip
 from sagemaker_local.settings import Settings
 
 BASE = "import os, pathlib, sys, time\nbase = pathlib.Path(os.environ.get('SAGEMAKER_BASE_DIR', '/opt/ml'))\n"
@@ -216,9 +216,10 @@ async def test_a_sandbox_hides_the_servers_data_and_other_processes(harness, mak
     """)})  # fmt: skip
     assert await harness.run(uri, "train") == 0
     # Where the repository itself lies below /tmp, the way to its environments is all that is seen there; and
-    # where pip of this machine takes packages from directories, those are, and a layer to install into.
+    # where pip of this machine takes packages from directories, those are; and a layer to install into where
+    # there is pip at all: uv, which may have made the environment, leaves it out.
     image = await harness.executor.images.image(uri, harness.lines.append)
-    shown = [Path(sys.prefix), Path(LAYER), *image.visible]
+    shown = [Path(sys.prefix), *[Path(LAYER)] * has_pip(image.python), *image.visible]
     tmp, opt = ({path.parts[2] for path in shown if path.is_relative_to(top)} for top in ("/tmp", "/opt"))
     listed = f"{sorted({'ml', 'program', *opt})} {sorted(tmp)} 1000"
     assert harness.lines == ["False", "True algo-1", listed, "Read-only file system"]

@@ -60,16 +60,16 @@ def compiler(monkeypatch, tmp_path):
 async def test_what_the_compiler_leaves_is_uploaded(jobs, compiler):
     compiler("""
 request = json.loads((base / "input/config/compilationjob.json").read_text())
-print(request["InputConfig"]["Framework"], request["OutputConfig"]["TargetDevice"])
+print(request["InputConfig"]["Framework"], request["OutputConfig"]["TargetDevice"], request["Tags"])
 shutil.copy(base / "input/model/model.tar.gz", base / "output/compiled.tar.gz")
 """)
     jobs.put("model.tar.gz", b"model")
-    document = await compile_(jobs)
+    document = await compile_(jobs, Tags=[{"Key": "compilation:if-not-faster", "Value": "fail"}])
     assert document["CompilationJobStatus"] == "COMPLETED", document
     assert document["FailureReason"] == ""
     assert document["CompilationStartTime"] <= document["CompilationEndTime"]
     assert jobs.read("compiled/model-ml_c5.tar.gz") == b"model"
-    assert jobs.lines("compilation_job", "c1") == ["SKLEARN ml_c5"]
+    assert jobs.lines("compilation_job", "c1") == ["SKLEARN ml_c5 {'compilation:if-not-faster': 'fail'}"]
 
 
 async def test_the_compilers_reason_is_the_jobs(jobs, compiler):

@@ -7,6 +7,7 @@ import tarfile
 
 import pytest
 
+from sagemaker_local import expansion
 from sagemaker_local.errors import ValidationException
 from sagemaker_local.executors.choice import choose_executor
 
@@ -105,6 +106,38 @@ async def test_uncompressed_output_and_gzipped_input(jobs, make_image):
     document = await jobs.ended("training_job", "plain")
     assert document["ModelArtifacts"]["S3ModelArtifacts"] == "s3://bucket/models/plain/output/model/"
     assert jobs.read("models/plain/output/model/m") == b"1,2\n"
+
+
+async def test_gzipped_input_that_grows_without_end_fails_the_job_and_not_the_disk(
+    jobs, make_image, monkeypatch
+):
+    monkeypatch.setattr(expansion, "ALLOWED_BYTES", 1_000_000)
+    uri = image(make_image, "sys.exit(4)")
+    for part in ("a", "b"):  # either is small enough, both are not
+        jobs.put(f"train/{part}.csv.gz", gzip.compress(bytes(600_000)))
+    await jobs.train(
+        "bomb", uri, InputDataConfig=[channel("train", "s3://bucket/train", CompressionType="Gzip")]
+    )
+    document = await jobs.ended("training_job", "bomb")
+    assert document["TrainingJobStatus"] == "Failed"
+    reason = document["FailureReason"]
+    assert reason.startswith(
+        "ClientError: Data download failed:s3://bucket/train/b.csv.gz cannot be decompressed"
+    )
+    assert "more than 200 times" in reason
+
+
+@pytest.mark.parametrize(
+    "packed", [b"a,b", gzip.compress(b"1,2" * 1000, mtime=0)[:-20], gzip.compress(b"", mtime=0)[:8]]
+)
+async def test_input_that_is_no_gzip_says_so(jobs, make_image, packed):
+    jobs.put("train/a.csv.gz", packed)
+    uri = image(make_image, "sys.exit(4)")
+    await jobs.train(
+        "plain", uri, InputDataConfig=[channel("train", "s3://bucket/train", CompressionType="Gzip")]
+    )
+    document = await jobs.ended("training_job", "plain")
+    assert "s3://bucket/train/a.csv.gz is not gzip-compressed" in document["FailureReason"]
 
 
 async def test_a_failure_is_told_in_the_programs_own_words(jobs, make_image):

@@ -6,7 +6,9 @@ import pytest
 
 from sagemaker_local.errors import ValidationException
 from sagemaker_local.jobs import transform
+from sagemaker_local.jobs.kinds import KINDS
 from sagemaker_local.serving.transform_feed import TransformError
+from sagemaker_local.status import snapshot
 from sagemaker_local.store import Record
 
 
@@ -78,3 +80,20 @@ async def test_a_stop_ends_the_feeding_before_the_job_is_stopped(jobs, feed):
 async def test_a_model_that_is_not_there_is_refused_at_once(jobs, feed):
     with pytest.raises(ValidationException, match=r'Could not find model "arn:.*model/nothing"'):
         await create(jobs, ModelName="nothing")
+
+
+async def test_how_far_it_is_stands_on_the_status_page_while_it_runs(jobs, feed):
+    async def fed(*, noted, log, **parts):
+        noted("300 rows in 5 s")
+        log("noted")
+        await asyncio.sleep(600)
+
+    feed(fed)
+    await create(jobs)
+    await jobs.printed("transform_job", "b1", "noted")
+    record = jobs.store.get("transform_job", "b1")
+    assert snapshot._job(KINDS["transform_job"], record)["step"] == "300 rows in 5 s"
+    await jobs.call("StopTransformJob", TransformJobName="b1")
+    await jobs.ended("transform_job", "b1")
+    record = jobs.store.get("transform_job", "b1")
+    assert snapshot._job(KINDS["transform_job"], record)["step"] == ""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sagemaker_local.errors import ValidationException
-from sagemaker_local.serving.data_processing import CsvFormat, DataProcessing, DataProcessingError
+from sagemaker_local.serving.data_processing import CsvFormat, DataProcessing, DataProcessingError, Filter
 
 
 def job(content_type: str = "text/csv", split: str = "Line", **asked: Any) -> dict[str, Any]:
@@ -117,3 +117,34 @@ def test_joined_csv_reads_back_as_row_and_answer(table: list[list[str]]) -> None
     payload = CsvFormat().write(table)
     joined = processing(JoinSource="Input").to_output(payload, payload)
     assert list(csv.reader(io.StringIO(bytes(joined).decode(), newline=""))) == [row + row for row in table]
+
+
+@given(st.lists(st.lists(st.text('ab,"\r\n ', max_size=3), max_size=3), max_size=4))
+def test_the_short_way_of_csv_reads_and_writes_as_the_long_one(table: list[list[str]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for row in table:
+        if row:
+            writer.writerow(row)
+        else:
+            text.write("\n")
+    body = text.getvalue().encode()
+    assert CsvFormat().write(table) == body
+    assert CsvFormat().read(body) == list(csv.reader(io.StringIO(body.decode(), newline="")))
+
+
+@given(st.text("ab,\n ", max_size=20))
+def test_the_short_way_reads_any_lines_as_the_long_one(text: str) -> None:
+    assert CsvFormat().read(text.encode()) == list(csv.reader(io.StringIO(text, newline="")))
+
+
+@pytest.mark.parametrize(
+    "path", ["$[0]", "$[-1]", "$[0,-1]", "$[5,1]", "$[1:]", "$[:-1]", "$[::2]", "$[::-1]"]
+)
+@given(row=st.lists(st.integers(), min_size=1, max_size=6))
+def test_the_short_way_of_columns_takes_what_the_path_does(path: str, row: list[int]) -> None:
+    wanted = Filter.of("InputFilter", path)
+    assert wanted is not None
+    assert wanted.columns is not None
+    found = [match.value for match in wanted.path.find(row)]
+    assert wanted.columns(row) == found

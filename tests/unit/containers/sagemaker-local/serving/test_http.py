@@ -70,6 +70,26 @@ async def test_a_connection_is_kept_for_the_next_request() -> None:
         assert server.connections == 1
 
 
+async def test_a_connection_of_its_own_is_neither_taken_from_others_nor_left_to_them() -> None:
+    heads: list[bytes] = []
+    through: list[int] = []
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = server.connections
+        while True:
+            heads.append(await head_of(reader))
+            through.append(number)
+            writer.write(OK)
+
+    async with client_of(behave) as (client, server):
+        await get(client)
+        for _ in range(2):
+            await client.request("GET", "/ping", timeout_s=5, keep=False)
+        await get(client)
+        assert through == [1, 2, 3, 1]
+        assert [b"connection: close" in head for head in heads] == [False, True, True, False]
+
+
 async def test_requests_at_once_have_connections_of_their_own() -> None:
     async with client_of(answering(OK)) as (client, server):
         assert await asyncio.gather(*(get(client) for _ in range(5))) == [(200, b"ok")] * 5

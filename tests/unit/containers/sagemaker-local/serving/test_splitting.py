@@ -1,4 +1,4 @@
-"""Cutting and assembling: whatever is in an object, its rows come out once and in order."""
+"""Cutting: whatever is in an object, its rows come out once and in order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagemaker_local.serving.splitting import RecordTooLarge, assembled, payloads
+from sagemaker_local.serving.splitting import RecordTooLarge, payloads
 
 LIMIT = 12
 ROWS = st.lists(st.binary(max_size=LIMIT - 1).map(lambda row: row.replace(b"\n", b",")))
@@ -44,22 +44,6 @@ def test_many_records_are_as_many_as_fit(rows: list[bytes], end: bool) -> None:
         assert len(part) + len(next_record) > LIMIT
 
 
-@given(ROWS, st.booleans(), st.booleans(), st.booleans())
-def test_as_many_rows_come_out_as_went_in(
-    rows: list[bytes], end: bool, many: bool, answers_end: bool
-) -> None:
-    """A container that answers a row for each row, with or without a line end after the last."""
-
-    def container(payload: bytes) -> bytes:
-        answers = [b"answer to " + row for row in payload.removesuffix(b"\n").split(b"\n")]
-        return b"\n".join(answers) + (b"\n" if answers_end else b"")
-
-    body = object_of(rows, end)
-    out = b"".join(assembled(container(part), by_line=True) for part in cut(body, many_records=many))
-    rows_in = body.removesuffix(b"\n").split(b"\n") if body else []
-    assert out == b"".join(b"answer to " + row + b"\n" for row in rows_in)
-
-
 @given(st.binary(max_size=LIMIT), st.booleans())
 def test_an_unsplit_object_is_one_payload(body: bytes, many: bool) -> None:
     assert cut(body, by_line=False, many_records=many) == ([body] if body else [])
@@ -78,13 +62,3 @@ def test_a_long_object_is_read_as_it_is_sent() -> None:
     stream = io.BytesIO(b"12345\n" * 1000)
     next(payloads(stream, by_line=True, many_records=True, max_payload_bytes=LIMIT))
     assert stream.tell() <= 3 * LIMIT
-
-
-@pytest.mark.parametrize(
-    ("answer", "by_line", "written"),
-    [(b"a", True, b"a\n"), (b"a\n", True, b"a\n"), (b"", True, b"\n"), (b"a", False, b"a")],
-)
-def test_assembled_by_line_ends_every_answer_with_one_line_end(
-    answer: bytes, by_line: bool, written: bytes
-) -> None:
-    assert assembled(answer, by_line=by_line) == written

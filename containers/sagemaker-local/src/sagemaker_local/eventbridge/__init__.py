@@ -1,0 +1,1 @@
+"""What EventBridge is told of SageMaker, and what its rules do with it."""
