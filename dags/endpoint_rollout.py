@@ -40,9 +40,8 @@ def endpoint_rollout(pipeline: Pipeline) -> DAG:
         catchup=False,
         max_active_runs=1,
         tags={"sagemaker", "endpoint_rollout", pipeline.name, *pipeline.tags},
-        params=rollout_params(pipeline),
         user_defined_macros=TEMPLATE_MACROS,
-        default_args=default_args(pipeline),
+        default_args=default_args(pipeline, INCLUDE),
     ) as dag:
         choose_model = ChooseModelOperator(
             task_id="choose_model",
@@ -65,6 +64,8 @@ def endpoint_rollout(pipeline: Pipeline) -> DAG:
         live = EmptyOperator(task_id="live")
 
         chain(choose_model, roll_out, smoke_test, [live, revert])
+        # Last: Airflow copies the params that are there into every operator, as long as all else takes.
+        dag.params = rollout_params(pipeline)
     return dag
 
 

@@ -44,9 +44,8 @@ def model_build(pipeline: Pipeline) -> DAG:
         catchup=False,
         max_active_runs=4,
         tags={"sagemaker", "model_build", pipeline.name, *pipeline.tags},
-        params=build_params(pipeline),
         user_defined_macros=TEMPLATE_MACROS,
-        default_args=default_args(pipeline),
+        default_args=default_args(pipeline, INCLUDE),
     ) as dag:
         gate_raw = DataQualityGateOperator(
             task_id="gate_raw",
@@ -58,25 +57,35 @@ def model_build(pipeline: Pipeline) -> DAG:
             gaps_allowed=pipeline.data.gaps_allowed,
             results=layout.build("quality/raw"),
         )
-        prepare = ProcessingJobOperator(task_id="prepare", job=build.prepare_job(pipeline))
+        prepare = ProcessingJobOperator(
+            task_id="prepare", job=build.prepare_job(pipeline), cache=pipeline.prepare.cache
+        )
         gate_prepared = DataQualityGateOperator(
             task_id="gate_prepared",
             suite=pipeline.prepare.suite,
             suites=INCLUDE / "expectations",
-            table=layout.build("prepared/train"),
-            columns_from=layout.build("prepared/columns") + "columns.json",
+            table=build.prepared_table(),
+            columns_from=build.prepared_columns(),
             results=layout.build("quality/prepared"),
         )
-        train = TrainingJobOperator(task_id="train", job=build.training_job(pipeline))
-        evaluate = ProcessingJobOperator(task_id="evaluate", job=build.evaluation_job(pipeline))
-        check_metrics = MetricBarOperator(
-            task_id="check_metrics", source=build.evaluation_report(pipeline), bars=pipeline.evaluation.bars
+        train = TrainingJobOperator(
+            task_id="train", job=build.training_job(pipeline), cache=pipeline.training.cache
         )
-        compile_model = CompilationJobOperator(task_id="compile", job=build.compilation_job(pipeline))
-        verify = ProcessingJobOperator(task_id="verify", job=build.verification_job(pipeline))
+        evaluate = ProcessingJobOperator(
+            task_id="evaluate", job=build.evaluation_job(pipeline), cache=pipeline.evaluation.cache
+        )
+        check_metrics = MetricBarOperator(
+            task_id="check_metrics", source=build.evaluation_report(), bars=pipeline.evaluation.bars
+        )
+        compile_model = CompilationJobOperator(
+            task_id="compile", job=build.compilation_job(pipeline), cache=pipeline.compilation.cache
+        )
+        verify = ProcessingJobOperator(
+            task_id="verify", job=build.verification_job(pipeline), cache=pipeline.compilation.cache
+        )
         check_agreement = MetricBarOperator(
             task_id="check_agreement",
-            source=build.verification_report(pipeline),
+            source=build.verification_report(),
             bars=pipeline.compilation.bars,
         )
         register = RegisterModelOperator(task_id="register", model=build.model_package(pipeline))
@@ -99,6 +108,8 @@ def model_build(pipeline: Pipeline) -> DAG:
         chain(gate_raw, prepare, gate_prepared, train, evaluate, check_metrics)
         chain(check_metrics, compile_model, verify, check_agreement, register)
         chain(register, *([review] if review else []), approve)
+        # Last: Airflow copies the params that are there into every operator, as long as all else takes.
+        dag.params = build_params(pipeline)
     return dag
 
 

@@ -47,9 +47,8 @@ def nightly_batch_transform(pipeline: Pipeline) -> DAG:
         catchup=False,
         max_active_runs=pipeline.batch.max_active_runs,
         tags={"sagemaker", "nightly_batch_transform", pipeline.name, *pipeline.tags},
-        params=nightly_params(pipeline),
         user_defined_macros=TEMPLATE_MACROS,
-        default_args=default_args(pipeline),
+        default_args=default_args(pipeline, INCLUDE),
     ) as dag:
         partition = PartitionOperator(
             task_id="partition", table=layout.raw, day="{{ params.partition or '' }}"
@@ -66,21 +65,25 @@ def nightly_batch_transform(pipeline: Pipeline) -> DAG:
             group=pipeline.model_package_group,
             model_package_arn="{{ params.model_package_arn or '' }}",
         )
-        features = ProcessingJobOperator(task_id="features", job=night.features_job(pipeline))
-        transform = BatchTransformOperator(task_id="transform", transform=night.transform_job(pipeline))
+        features = ProcessingJobOperator(
+            task_id="features", job=night.features_job(pipeline), cache=pipeline.batch.cache
+        )
+        transform = BatchTransformOperator(
+            task_id="transform", transform=night.transform_job(pipeline), cache=pipeline.batch.cache
+        )
         gate_predictions = DataQualityGateOperator(
             task_id="gate_predictions",
             suite=pipeline.batch.prediction_suite,
             suites=INCLUDE / "expectations",
-            table=night.predictions_table(pipeline),
+            table=night.predictions_table(),
             columns=pipeline.batch.prediction_columns,
             results=layout.batch(night.DAY, "quality/predictions"),
         )
         publish = PublishPredictionsOperator(
             task_id="publish",
             partition=night.DAY,
-            features=night.features_table(pipeline),
-            predictions=night.predictions_table(pipeline),
+            features=night.features_table(),
+            predictions=night.predictions_table(),
             destination=layout.published(night.DAY),
             columns=pipeline.batch.prediction_columns,
             model_package_arn=night.CHOSEN_PACKAGE_ARN,
@@ -88,6 +91,8 @@ def nightly_batch_transform(pipeline: Pipeline) -> DAG:
 
         chain(partition, gate_raw, features, transform, gate_predictions, publish)
         chain(partition, choose_model, transform)
+        # Last: Airflow copies the params that are there into every operator, as long as all else takes.
+        dag.params = nightly_params(pipeline)
     return dag
 
 

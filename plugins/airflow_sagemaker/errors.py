@@ -44,6 +44,10 @@ class QuotaExceededError(SageMakerError):
     """The account's quota for this resource is used up."""
 
 
+class QuotaTooSmallError(QuotaExceededError):
+    """The request alone exceeds the account's quota: waiting for others does not help."""
+
+
 class CapacityError(SageMakerError):
     """AWS has no machine of this type at the moment."""
 

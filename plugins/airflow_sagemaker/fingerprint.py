@@ -11,6 +11,10 @@ from airflow_sagemaker.names import TaskIdentity
 
 FINGERPRINT_TAG = "airflow:fingerprint"
 OWNER_TAG = "airflow:owner"
+START_TAG = "airflow:start"
+"""Which start of the task (its first, or after which clear) a job belongs to."""
+TRY_TAG = "airflow:try"
+"""The latest try of the task that took up the job, from the second on: an earlier one must not stop it."""
 MAX_TAG_VALUE_LENGTH = 256
 
 
@@ -28,11 +32,12 @@ def tag_value(text: str) -> str:
     return allowed[:MAX_TAG_VALUE_LENGTH]
 
 
-def ownership_tags(identity: TaskIdentity, request_fingerprint: str) -> dict[str, str]:
+def ownership_tags(identity: TaskIdentity, request_fingerprint: str, start: str) -> dict[str, str]:
     """The tags by which a later worker knows a job again, and by which people find it in the bill."""
     tags = {
         OWNER_TAG: identity.digest,
         FINGERPRINT_TAG: request_fingerprint,
+        START_TAG: start,
         "airflow:dag_id": tag_value(identity.dag_id),
         "airflow:run_id": tag_value(identity.run_id),
         "airflow:task_id": tag_value(identity.task_id),

@@ -7,10 +7,18 @@ Status values are those of botocore's service model (``ProcessingJobStatus`` and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+from airflow_sagemaker.names import MAX_NAME_LENGTH
+
+TUNING_NAME_LENGTH = 32
+"""``HyperParameterTuningJobName`` is shorter than its siblings: its training jobs' names begin with it."""
+
+CLIENT_TOKEN_LENGTH = 36
 
 
 class End(Enum):
@@ -27,6 +35,8 @@ ENDS: Mapping[str, End] = {
     "STOPPED": End.STOPPED,
 }
 STOPPING = "STOPPING"
+DOOMED = frozenset({STOPPING, "DELETING", "DELETEFAILED"})
+"""Not ended, and never to complete: on its way to being stopped, or to not being there at all."""
 LIMIT_WORDS = ("maxruntime", "max runtime", "maximum runtime", "maxwaittime")
 """``SecondaryStatus`` of a training job is MaxRuntimeExceeded; other kinds say it in their reason."""
 OVERRUN_WORDS = (*LIMIT_WORDS, "timeout", "timed out")
@@ -51,6 +61,13 @@ class JobKind:
     """Whether timeouts of a program, or of asking it, may stand in the reason."""
     start_field: str | None = None
     """When it left pending, for a kind whose run time the service does not limit."""
+    name_limit: int = MAX_NAME_LENGTH
+    anew_when_cleared: bool = True
+    """Whether a cleared task makes another one; what costs nothing and is what it holds is made once."""
+    stream_ending: str = "/"
+    """What follows the job's name in the names of its log streams."""
+    log_metrics: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Figures that such a job prints of itself, and Describe does not have: regular expression by name."""
 
     @property
     def name_field(self) -> str:
@@ -62,6 +79,20 @@ class JobKind:
         """Field of the ARN in answers."""
         return f"{self.title}Arn"
 
+    @property
+    def list_operation(self) -> str:
+        """The client's method that lists jobs in pages."""
+        return f"list_{self.operation}s"
+
+    @property
+    def summaries_field(self) -> str:
+        """Field of the jobs in an answer of :attr:`list_operation`."""
+        return f"{self.title}Summaries"
+
+    def stream_prefix(self, name: str) -> str:
+        """What the names of a job's log streams begin with."""
+        return f"{name}{self.stream_ending}"
+
     def status(self, described: Mapping[str, Any]) -> str:
         """The job's status as AWS writes it."""
         return str(described[f"{self.title}Status"])
@@ -72,7 +103,7 @@ class JobKind:
 
     def is_alive(self, described: Mapping[str, Any]) -> bool:
         """Whether the job may still complete: a stopping one can not."""
-        return self.end(described) is None and self.status(described).upper() != STOPPING
+        return self.end(described) is None and self.status(described).upper() not in DOOMED
 
     def overran(self, described: Mapping[str, Any]) -> bool:
         """Whether AWS ended the job because its own maximum run or waiting time had passed.
@@ -106,11 +137,40 @@ def _training_results(described: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _compilation_results(described: Mapping[str, Any]) -> dict[str, Any]:
-    return {"compiled_uri": described["ModelArtifacts"]["S3ModelArtifacts"]}
+    return {"compiled_uri": described["ModelArtifacts"]["S3ModelArtifacts"], "metrics": {}}
 
 
 def _transform_results(described: Mapping[str, Any]) -> dict[str, Any]:
     return {"output": described["TransformOutput"]["S3OutputPath"]}
+
+
+def _tuning_results(described: Mapping[str, Any]) -> dict[str, Any]:
+    """The best job; its artefact lies where every training job's does, below the output path."""
+    best = described.get("BestTrainingJob") or {}
+    metric = best.get("FinalHyperParameterTuningJobObjectiveMetric") or {}
+    name = best.get("TrainingJobName")
+    output = _best_definition(described, best).get("OutputDataConfig", {}).get("S3OutputPath")
+    return {
+        "best_job_name": name,
+        "metric": {metric["MetricName"]: metric["Value"]} if metric else {},
+        "hyperparameters": dict(best.get("TunedHyperParameters", {})),
+        "model_uri": f"{output.rstrip('/')}/{name}/output/model.tar.gz" if name and output else None,
+        "counts": {_snake(status): n for status, n in described.get("TrainingJobStatusCounters", {}).items()},
+    }
+
+
+def _best_definition(described: Mapping[str, Any], best: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The definition that the best job was trained by; a tuning job has one, or several by name."""
+    several: list[Mapping[str, Any]] = described.get("TrainingJobDefinitions") or []
+    wanted = best.get("TrainingJobDefinitionName")
+    named = next((each for each in several if each.get("DefinitionName") == wanted), None)
+    single: Mapping[str, Any] = described.get("TrainingJobDefinition") or {}
+    return named or single
+
+
+def _snake(words: str) -> str:
+    """``NonRetryableError`` as ``non_retryable_error``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", words).lower()
 
 
 PROCESSING = JobKind(
@@ -137,6 +197,11 @@ COMPILATION = JobKind(
     console_path="compilation-jobs",
     results=_compilation_results,
     runs_a_container=False,
+    log_metrics={
+        "max_abs_diff": r"^proof: equal on .* max_abs_diff=([-+.e0-9]+)",
+        "rows_that_differ": r"^proof: equal on .* rows_that_differ=([0-9]+)",
+        **{f"speed_up_{rows}": rf"^proof: rows={rows} .* speed_up=([-+.e0-9]+)" for rows in (1, 32, 1024)},
+    },
 )
 TRANSFORM = JobKind(
     noun="transform job",
@@ -147,9 +212,30 @@ TRANSFORM = JobKind(
     results=_transform_results,
     start_field="TransformStartTime",
 )
+TUNING = JobKind(
+    noun="tuning job",
+    title="HyperParameterTuningJob",
+    operation="hyper_parameter_tuning_job",
+    log_group="/aws/sagemaker/TrainingJobs",
+    console_path="hyper-tuning-jobs",
+    results=_tuning_results,
+    name_limit=TUNING_NAME_LENGTH,
+    stream_ending="-",
+)
+MODEL_VERSION = JobKind(
+    noun="model version",
+    title="ModelPackage",
+    operation="model_package",
+    log_group="",
+    console_path="model-packages",
+    results=lambda described: {"version": described["ModelPackageVersion"]},
+    name_limit=CLIENT_TOKEN_LENGTH,
+    anew_when_cleared=False,
+)
+"""Registering is no job, but goes the same way; its name is the ClientToken, which AWS keeps unique."""
 
 KINDS: Mapping[str, JobKind] = {
-    kind.operation: kind for kind in (PROCESSING, TRAINING, COMPILATION, TRANSFORM)
+    kind.operation: kind for kind in (PROCESSING, TRAINING, COMPILATION, TRANSFORM, TUNING)
 }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from airflow.sdk import Param
+from airflow.sdk.definitions.param import ParamsDict
 
 from airflow_sagemaker.specs.hyperparameter import Hyperparameter
 from airflow_sagemaker.specs.pipeline import Pipeline
@@ -12,46 +14,58 @@ from airflow_sagemaker.specs.pipeline import Pipeline
 MODEL_PACKAGE_PATTERN = r"^arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:model-package/[^/]+/\d+$"
 
 
-def build_params(pipeline: Pipeline) -> dict[str, Param]:
+def build_params(pipeline: Pipeline) -> ParamsDict:
     """Which days a build learns from, and its hyperparameters."""
-    return {
-        "first_partition": Param(
-            pipeline.data.first_partition.isoformat(),
-            type="string",
-            format="date",
-            title="First day",
-            description="First daily partition of raw data that the model learns from.",
-            section="Data",
-        ),
-        "last_partition": Param(
-            pipeline.data.last_partition.isoformat(),
-            type="string",
-            format="date",
-            title="Last day",
-            description="Last daily partition of raw data, included. The newest days are the test set.",
-            section="Data",
-        ),
-        **{name: _hyperparameter(name, given) for name, given in pipeline.training.hyperparameters.items()},
-    }
+    return ParamsDict(
+        {
+            "first_partition": _day(
+                pipeline.data.first_partition,
+                "First day",
+                "First daily partition of raw data that the model learns from.",
+            ),
+            "last_partition": _day(
+                pipeline.data.last_partition,
+                "Last day",
+                "Last daily partition of raw data, included. The newest days are the test set.",
+            ),
+            **{
+                name: _hyperparameter(name, given)
+                for name, given in pipeline.training.hyperparameters.items()
+            },
+        }
+    )
 
 
-def rollout_params(pipeline: Pipeline) -> dict[str, Param]:
+def rollout_params(pipeline: Pipeline) -> ParamsDict:
     """Which model version goes live."""
-    return {"model_package_arn": _model_package(pipeline, "to roll out")}
+    return ParamsDict({"model_package_arn": _model_package(pipeline, "to roll out")})
 
 
-def nightly_params(pipeline: Pipeline) -> dict[str, Param]:
+def nightly_params(pipeline: Pipeline) -> ParamsDict:
     """Which day is scored with which model version."""
-    return {
-        "partition": Param(
-            None,
-            type=["null", "string"],
-            format="date",
-            title="Day",
-            description="Daily partition to score; leave empty to score the day of the run's logical date.",
-        ),
-        "model_package_arn": _model_package(pipeline, "to score with"),
-    }
+    return ParamsDict(
+        {
+            "partition": Param(
+                None,
+                type=["null", "string"],
+                format="date",
+                title="Day",
+                description="Daily partition to score; if empty, that of the day of the run's logical date.",
+            ),
+            "model_package_arn": _model_package(pipeline, "to score with"),
+        }
+    )
+
+
+def _day(default: date, title: str, description: str) -> Param:
+    return Param(
+        default.isoformat(),
+        type="string",
+        format="date",
+        title=title,
+        description=description,
+        section="Data",
+    )
 
 
 def _model_package(pipeline: Pipeline, purpose: str) -> Param:

@@ -1,103 +1,94 @@
-"""Which failures are worth another try.
+"""Which failures are worth another try, and after how long.
 
 The policy is consulted in the worker, with the very error that a task raised (Airflow 3.3,
-``airflow.sdk.definitions.retry_policy``); it can end a task early and stretch a delay, and never exceeds
-the task's own ``retries``.
+``airflow.sdk.definitions.retry_policy``); it can end a task early and set a delay, and never exceeds the
+task's own ``retries``. What it knows is the table of :mod:`airflow_sagemaker.failures`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 
-from airflow_sagemaker.errors import (
-    AccessDeniedError,
-    CapacityError,
-    ConnectionSettingsError,
-    DataError,
-    ForeignResourceError,
-    InvocationError,
-    JobError,
-    JobFailedError,
-    JobStoppedError,
-    JobTimedOutError,
-    JobVanishedError,
-    QuotaExceededError,
-    RequestRejectedError,
-    RolloutError,
-    SageMakerError,
-    ServiceFaultError,
-    SpotInterruptedError,
-    ThrottledError,
-    UnreachableError,
-)
+from airflow_sagemaker.errors import JobError, JobFailedError, SageMakerError
+from airflow_sagemaker.failures import BY_ERROR, PASSING, Delay, of_error, of_reason
 
-CAPACITY_DELAY = timedelta(minutes=10)
-
-REASONS: tuple[tuple[re.Pattern[str], type[SageMakerError]], ...] = (
-    (re.compile(r"AlgorithmError|ClientError", re.I), JobFailedError),
-    (re.compile(r"CapacityError|insufficient capacity", re.I), CapacityError),
-    (re.compile(r"ResourceLimitExceeded|quota", re.I), QuotaExceededError),
-    (re.compile(r"spot", re.I), SpotInterruptedError),
-    (re.compile(r"AccessDenied|not authorized|permission", re.I), AccessDeniedError),
-    (re.compile(r"InternalServerError|InternalError|server (was )?(restart|stopp)", re.I), ServiceFaultError),
-)
-"""A job's FailureReason begins with the class of the fault (AlgorithmError, ClientError,
-InternalServerError, CapacityError); the first row that matches decides, none of them means the job itself."""
-
-REMEDIES: Mapping[type[SageMakerError], str] = {
-    JobFailedError: "Read the job's log above, correct the program or its data, then clear the task",
-    CapacityError: "Try again later, or choose another instance type",
-    QuotaExceededError: "Wait for other jobs to end, or ask AWS for a higher quota",
-    SpotInterruptedError: "Try again, or use on-demand machines",
-    AccessDeniedError: "Give the job's role the permission that AWS names, then clear the task",
-    ServiceFaultError: "Try again; the fault is not in the job",
-    JobStoppedError: "Find out who stopped it; clear the task to run it anew",
-    JobTimedOutError: "Give the spec a longer max_runtime_s, or make the job shorter, then clear the task",
-    JobVanishedError: "Find out who deleted it; clear the task to run it anew",
-}
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 
-def failure(thing: str, reason: str) -> SageMakerError:
-    """The error of a failed job by AWS's reason."""
-    kind = next((kind for pattern, kind in REASONS if pattern.search(reason)), JobFailedError)
-    return kind(thing, f"it failed: {reason}", REMEDIES[kind])
+def failure(
+    thing: str, reason: str, otherwise: type[SageMakerError] = JobFailedError, cause: str | None = None
+) -> SageMakerError:
+    """The error of something that failed, by AWS's reason.
+
+    :param reason: the FailureReason
+    :param otherwise: what it is when the reason says no more
+    :param cause: how the error words it, where that is more than the reason
+    """
+    row = of_reason(reason) or BY_ERROR[otherwise]
+    return row.error(thing, cause or f"it failed: {reason}", row.remedy)
 
 
 def ended(kind: type[JobError], thing: str, cause: str) -> SageMakerError:
     """The error of a job that ended otherwise."""
-    return kind(thing, cause, REMEDIES[kind])
+    return kind(thing, cause, BY_ERROR[kind].remedy)
 
 
-def retry_policy() -> ExceptionRetryPolicy:
-    """Passing trouble is retried, capacity after a longer while; everything a person must mend is not."""
-    return ExceptionRetryPolicy(
-        rules=[
-            RetryRule(
-                exception=[CapacityError, QuotaExceededError],
-                retry_delay=CAPACITY_DELAY,
-                reason="AWS is short of machines or quota: later",
-            ),
-            RetryRule(
-                exception=[ThrottledError, UnreachableError, ServiceFaultError, SpotInterruptedError],
-                reason="passing trouble",
-            ),
-            RetryRule(
-                exception=[
-                    AccessDeniedError,
-                    ConnectionSettingsError,
-                    DataError,
-                    ForeignResourceError,
-                    InvocationError,
-                    JobError,  # but for those above
-                    RequestRejectedError,
-                    RolloutError,
-                ],
-                action=RetryAction.FAIL,
-                reason="another try meets the same end: a person must act",
-            ),
-        ]
-    )
+class FailureRetryPolicy(RetryPolicy):
+    """Passing trouble is retried, capacity after a longer while; what a person must mend is not.
+
+    Each delay doubles with every try and has jitter, which Airflow's own ``ExceptionRetryPolicy`` lacks.
+    An error that is none of ours is left to the task's own ``retries`` and ``retry_delay``.
+
+    :param longest: no delay is longer; for those who would rather not wait for capacity
+    """
+
+    def __init__(self, longest: timedelta | None = None) -> None:
+        self.longest = longest
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,
+        max_tries: int,
+        context: Context | None = None,
+    ) -> RetryDecision:
+        """What to do after this failure of the task."""
+        row = of_error(exception)
+        if row is None:
+            return RetryDecision.default()
+        if row.delay is None:
+            return RetryDecision.fail("another try meets the same end: a person must act")
+        delay = _begun(row.delay, context).after(try_number)
+        if self.longest is not None:
+            delay = min(delay, self.longest)
+        return RetryDecision.retry(delay, f"passing trouble ({row.error.__name__})")
+
+    def serialize(self) -> dict[str, Any]:
+        """The class and its bound: the table is code."""
+        return {
+            "__type": f"{type(self).__module__}.{type(self).__qualname__}",
+            "longest_s": None if self.longest is None else self.longest.total_seconds(),
+        }
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> RetryPolicy:
+        """The reverse of :meth:`serialize`."""
+        longest_s = data.get("longest_s")
+        return cls(None if longest_s is None else timedelta(seconds=longest_s))
+
+
+def _begun(delay: Delay, context: Context | None) -> Delay:
+    """For passing trouble, a delay that begins with what the task says."""
+    own = getattr(context["ti"].task, "retry_delay", None) if context is not None else None
+    if delay is not PASSING or not isinstance(own, timedelta):
+        return delay
+    return Delay(own.total_seconds(), max(delay.most_s, own.total_seconds()))
+
+
+def retry_policy(longest: timedelta | None = None) -> RetryPolicy:
+    """For an operator's ``retry_policy``."""
+    return FailureRetryPolicy(longest)

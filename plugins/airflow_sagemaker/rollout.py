@@ -60,3 +60,16 @@ def served_config(described: Mapping[str, Any] | None) -> str | None:
     if described is None or described["EndpointStatus"] not in SERVING:
         return None
     return str(described["EndpointConfigName"])
+
+
+def has_come_back(
+    described: Mapping[str, Any] | None, wanted_config: str, modified_before: str | None
+) -> bool:
+    """Whether an endpoint that was asked for a config serves another one again: it was rolled back.
+
+    :param modified_before: its LastModifiedTime just before it was asked; None if it was not
+    """
+    if described is None or modified_before is None or described["EndpointStatus"] != "InService":
+        return False
+    elsewhere = described["EndpointConfigName"] != wanted_config
+    return bool(elsewhere and str(described.get("LastModifiedTime")) != modified_before)

@@ -38,6 +38,10 @@ class EndpointHook:
         """The endpoint, or None if there is none."""
         return if_found(self.thing, self._client.describe_endpoint, EndpointName=self.endpoint_name)
 
+    def tags(self, arn: str) -> dict[str, str]:
+        """The endpoint's tags."""
+        return JobHook(self.sagemaker).tags(arn)
+
     def create(self, config_name: str, tags: Mapping[str, str]) -> None:
         """Create the endpoint; :class:`NameTakenError` where somebody else just did."""
         request: JsonObject = {"EndpointName": self.endpoint_name, "EndpointConfigName": config_name}

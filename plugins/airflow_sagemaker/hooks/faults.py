@@ -1,12 +1,9 @@
-"""AWS's error codes as this plugin's errors, by table.
-
-Codes are those that SageMaker, S3, STS and CloudWatch Logs answer with; botocore lists the throttling
-ones in ``botocore/retries/standard.py`` (``_THROTTLED_ERROR_CODES``).
-"""
+"""AWS's answers as this plugin's errors, by the codes in :mod:`airflow_sagemaker.failures`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,51 +22,15 @@ from botocore.exceptions import (
 
 from airflow_sagemaker.errors import (
     AccessDeniedError,
-    CapacityError,
     ConnectionSettingsError,
     QuotaExceededError,
+    QuotaTooSmallError,
     RequestRejectedError,
     SageMakerError,
-    ThrottledError,
     UnreachableError,
 )
+from airflow_sagemaker.failures import BY_CODE, BY_ERROR
 
-THROTTLED_CODES = frozenset(
-    {
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestThrottledException",
-        "RequestThrottled",
-        "TooManyRequestsException",
-        "RequestLimitExceeded",
-        "BandwidthLimitExceeded",
-        "LimitExceededException",
-        "SlowDown",
-        "EC2ThrottledException",
-        "ProvisionedThroughputExceededException",
-    }
-)
-DENIED_CODES = frozenset(
-    {
-        "AccessDenied",
-        "AccessDeniedException",
-        "AuthFailure",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationToken",
-        "OptInRequired",
-        "RequestExpired",
-        "SignatureDoesNotMatch",
-        "UnauthorizedOperation",
-        "UnrecognizedClientException",
-    }
-)
-QUOTA_CODES = frozenset({"ResourceLimitExceeded", "ServiceQuotaExceededException"})
-CAPACITY_CODES = frozenset({"CapacityError", "InsufficientCapacityException", "InsufficientInstanceCapacity"})
 MISSING_CODES = frozenset(
     {"ResourceNotFound", "ResourceNotFoundException", "NoSuchKey", "NoSuchBucket", "404"}
 )
@@ -80,14 +41,8 @@ ENDED_WORDS = ("current state", "unable to transition", "already", "terminal", "
 """A Stop call on a job that has ended is answered with a ValidationException in such words."""
 FAULTY_STATUS = 500
 
-REMEDIES: Mapping[type[SageMakerError], str] = {
-    ThrottledError: "Try again later, or lower how many tasks call AWS at once",
-    AccessDeniedError: "Check the connection's credentials, their expiry, and the policies of user and role",
-    QuotaExceededError: "Wait for other jobs to end, or ask AWS for a higher quota",
-    CapacityError: "Try again later, or choose another instance type or zone",
-    UnreachableError: "Check that the endpoint of the connection is up; the next try finds its job again",
-    RequestRejectedError: "Correct the spec of the task; another try with the same spec will not do",
-}
+ROOM = re.compile(r"is (?P<quota>\d+) \w+, with .* a request delta of (?P<delta>\d+)")
+"""In the text of ResourceLimitExceeded: the quota, and what the request alone adds."""
 
 
 def code_of(error: ClientError) -> str:
@@ -123,33 +78,33 @@ def has_ended(error: ClientError) -> bool:
 
 
 def _class_of(error: ClientError) -> type[SageMakerError]:
-    code = code_of(error)
-    if code in THROTTLED_CODES:
-        return ThrottledError
-    if code in DENIED_CODES:
-        return AccessDeniedError
-    if code in QUOTA_CODES:
-        return QuotaExceededError
-    if code in CAPACITY_CODES:
-        return CapacityError
+    row = BY_CODE.get(code_of(error))
+    if row is not None:
+        return QuotaTooSmallError if row.error is QuotaExceededError and _never_fits(error) else row.error
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400))
     return UnreachableError if status >= FAULTY_STATUS else RequestRejectedError
+
+
+def _never_fits(error: ClientError) -> bool:
+    """Whether the request alone exceeds the quota, so that waiting for others to end is in vain."""
+    told = ROOM.search(message_of(error))
+    return told is not None and int(told["delta"]) > int(told["quota"])
 
 
 def as_sagemaker_error(error: ClientError | BotoCoreError, thing: str) -> SageMakerError:
     """The plugin's error for botocore's, about ``thing``."""
     if isinstance(error, ClientError):
         kind = _class_of(error)
-        return kind(thing, f"AWS answers {code_of(error)}: {message_of(error)}", REMEDIES[kind])
+        return kind(thing, f"AWS answers {code_of(error)}: {message_of(error)}", BY_ERROR[kind].remedy)
     if isinstance(error, ParamValidationError):
-        return RequestRejectedError(thing, str(error), REMEDIES[RequestRejectedError])
+        return RequestRejectedError(thing, str(error), BY_ERROR[RequestRejectedError].remedy)
     if isinstance(error, NoCredentialsError):
-        return AccessDeniedError(thing, str(error), REMEDIES[AccessDeniedError])
+        return AccessDeniedError(thing, str(error), BY_ERROR[AccessDeniedError].remedy)
     if isinstance(error, BotocoreConnectionError | HTTPClientError | IncompleteReadError):
-        return UnreachableError(thing, str(error), REMEDIES[UnreachableError])
+        return UnreachableError(thing, str(error), BY_ERROR[UnreachableError].remedy)
     if isinstance(error, NoRegionError):
         return ConnectionSettingsError(thing, str(error), "Set region_name in the connection's extra")
-    return RequestRejectedError(thing, str(error), REMEDIES[RequestRejectedError])
+    return RequestRejectedError(thing, str(error), BY_ERROR[RequestRejectedError].remedy)
 
 
 @contextmanager

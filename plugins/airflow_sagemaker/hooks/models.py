@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_sagemaker.deployment import deployment_tags
 from airflow_sagemaker.errors import ForeignResourceError
 from airflow_sagemaker.fingerprint import FINGERPRINT_TAG, fingerprint, tag_list
 from airflow_sagemaker.hooks.faults import if_found
@@ -41,7 +42,8 @@ class ModelHook:
         name_field, name = f"{resource}Name", content_name(stem, content)
         found = self._describe(describe, name_field, name)
         if found is None:
-            request = {name_field: name, **body, "Tags": tag_list({**tags, FINGERPRINT_TAG: content})}
+            owned = {**tags, **deployment_tags(), FINGERPRINT_TAG: content}
+            request = {name_field: name, **body, "Tags": tag_list(owned)}
             try:
                 self._jobs.create_resource(resource, name_field, request)
             except NameTakenError:

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
+from airflow_sagemaker.claim import Claim, Log
 from airflow_sagemaker.errors import JobFailedError, JobTimedOutError, RequestRejectedError
-from airflow_sagemaker.fingerprint import FINGERPRINT_TAG, OWNER_TAG, fingerprint
 from airflow_sagemaker.hooks.faults import if_found, translated
 from airflow_sagemaker.hooks.jobs import JobHook
 from airflow_sagemaker.hooks.sagemaker import SageMakerHook
-from airflow_sagemaker.names import TaskIdentity, digest
+from airflow_sagemaker.hooks.versions import VersionApi
+from airflow_sagemaker.kinds import MODEL_VERSION
+from airflow_sagemaker.names import TaskIdentity
 from airflow_sagemaker.specs.base import JsonObject
 from airflow_sagemaker.specs.model import ModelPackage
-from airflow_sagemaker.submission import NameTakenError
+from airflow_sagemaker.submission import NameTakenError, Submission
+from airflow_sagemaker.task_record import Start, StateStore, TaskRecord
 
-RECENT_VERSIONS = 50
-"""How far back a version of this very task is looked for."""
+STATE_KEY = "sagemaker_model_version"
+ONLY_START = Start(max_tries=0)
+"""A version is what it holds: a cleared task finds the one it made."""
 VERSION_WAIT_S = 300.0
 VERSION_POLL_S = 1.0
 
 
 class RegistryHook:
-    """Register a version once, set its approval, and find the approved one.
-
-    Versions have no name of our choosing and, inside a group, no tags: the owner and fingerprint stand in
-    the version's CustomerMetadataProperties, and the ClientToken makes AWS itself answer a repeated
-    request with the version of the first.
-    """
+    """Register a version once, set its approval, and find the approved one."""
 
     def __init__(self, sagemaker: SageMakerHook) -> None:
         self.sagemaker = sagemaker
@@ -37,12 +35,21 @@ class RegistryHook:
     def _client(self) -> Any:
         return self.sagemaker.client("sagemaker")
 
-    def register(self, spec: ModelPackage, identity: TaskIdentity) -> JsonObject:
+    def register(self, spec: ModelPackage, identity: TaskIdentity, store: StateStore, log: Log) -> JsonObject:
         """The ARN and number of the version, whether made now or by an earlier try."""
-        body = spec.to_request(self.sagemaker)
-        owner, content = identity.digest, fingerprint("CreateModelPackage", body)
         self._ensure_group(spec)
-        arn = self._find(spec.group, owner, content) or self._create(body, owner, content)
+        versions = VersionApi(self.sagemaker, spec.group)
+        submitted = Submission(
+            api=versions,
+            kind=MODEL_VERSION,
+            identity=identity,
+            start=ONLY_START,
+            record=TaskRecord(store, STATE_KEY),
+            claim=Claim(versions, MODEL_VERSION, identity.digest, log),
+            announce=lambda _: None,
+            log=log,
+        ).submit(spec.to_request(self.sagemaker), {})
+        arn = versions.arn(submitted.name)
         described = self._wait(arn)
         return {"model_package_arn": arn, "version": described["ModelPackageVersion"]}
 
@@ -103,41 +110,6 @@ class RegistryHook:
             JobHook(self.sagemaker).create_resource("ModelPackageGroup", "ModelPackageGroupName", request)
         except NameTakenError:
             return  # another task made it meanwhile
-
-    def _create(self, body: JsonObject, owner: str, content: str) -> str:
-        metadata = {**body.get("CustomerMetadataProperties", {}), OWNER_TAG: owner, FINGERPRINT_TAG: content}
-        request = {
-            **body,
-            "CustomerMetadataProperties": metadata,
-            "ClientToken": digest(owner, content),
-        }
-        JobHook(self.sagemaker).validate("CreateModelPackage", request)
-        # The SDK's ModelPackage.create() of 3.27 raises KeyError after the call, hence the client.
-        with translated(f"Model package of group {body['ModelPackageGroupName']!r}"):
-            return str(self._client.create_model_package(**request)["ModelPackageArn"])
-
-    def _find(self, group: str, owner: str, content: str) -> str | None:
-        for arn in self._recent(group):
-            with translated(f"Model package {arn}"):
-                metadata = self._client.describe_model_package(ModelPackageName=arn).get(
-                    "CustomerMetadataProperties", {}
-                )
-            if metadata.get(OWNER_TAG) == owner and metadata.get(FINGERPRINT_TAG) == content:
-                return arn
-        return None
-
-    def _recent(self, group: str) -> Iterator[str]:
-        with translated(f"Versions of {group!r}"):
-            pages = self._client.get_paginator("list_model_packages").paginate(
-                ModelPackageGroupName=group,
-                SortBy="CreationTime",
-                SortOrder="Descending",
-                PaginationConfig={"MaxItems": RECENT_VERSIONS},
-            )
-            arns = [
-                str(found["ModelPackageArn"]) for page in pages for found in page["ModelPackageSummaryList"]
-            ]
-        yield from arns
 
     def _wait(self, arn: str) -> JsonObject:
         """A version is there at once, unless AWS validates it; that takes seconds, so no deferring."""

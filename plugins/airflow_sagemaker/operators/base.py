@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.definitions.retry_policy import RetryAction
 
 from airflow_sagemaker.names import UNMAPPED, TaskIdentity
 from airflow_sagemaker.policies import retry_policy
 from airflow_sagemaker.specs.connection import DEFAULT_CONNECTION_ID
+from airflow_sagemaker.task_record import Start
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -65,12 +69,43 @@ def identity_of(context: Context) -> TaskIdentity:
     return TaskIdentity(ti.dag_id, ti.run_id, ti.task_id, map_index)
 
 
-def tries_before_clear(context: Context) -> int:
-    """How many tries the task had used when it was last cleared; 0 if it never was.
+def start_of(context: Context) -> Start:
+    """The start that the try at work belongs to."""
+    ti, run = context["ti"], context.get("dag_run")
+    return Start(
+        max_tries=int(ti.max_tries),
+        retries=int(ti.task.retries or 0),
+        try_number=int(ti.try_number),
+        clear_number=int(getattr(run, "clear_number", None) or 0),
+    )
 
-    Clearing sets ``max_tries`` to the tries used plus ``retries`` (``clear_task_instances`` in
-    ``airflow/models/taskinstance.py``), which the task SDK reads back the same way. A lost worker leaves
-    it as it is: that is what tells a fresh start from a resumption.
+
+def time_left_s(context: Context) -> float:
+    """Seconds until the task's ``execution_timeout`` has passed; infinite where it has none.
+
+    Airflow 3.3.2 counts them on workers only, anew on each, and ends no deferral for it (see the TODO of
+    ``TIDeferredStatePayload`` in ``airflow/api_fastapi/execution_api/routes/task_instances.py``).
     """
     ti = context["ti"]
-    return max(int(ti.max_tries) - int(ti.task.retries or 0), 0)
+    limit, since = getattr(ti.task, "execution_timeout", None), getattr(ti, "start_date", None)
+    if limit is None:
+        return math.inf
+    used_s = (datetime.now(tz=UTC) - since).total_seconds() if since else 0.0
+    return float(limit.total_seconds() - used_s)
+
+
+def will_retry(task: BaseOperator, context: Context, error: BaseException) -> bool:
+    """Whether Airflow gives the task another try after this error.
+
+    As ``_handle_current_task_failed`` in ``airflow/sdk/execution_time/task_runner.py`` decides it.
+    """
+    ti = context["ti"]
+    return bool(ti.try_number <= ti.max_tries) and not ends_the_task(task, context, error)
+
+
+def ends_the_task(task: BaseOperator, context: Context, error: BaseException) -> bool:
+    """Whether the task's policy gives no other try after this error, however many are left."""
+    ti, policy = context["ti"], task.retry_policy
+    if policy is None:
+        return False
+    return policy.evaluate(error, ti.try_number, ti.max_tries, context).action is RetryAction.FAIL

@@ -19,7 +19,6 @@ from airflow_sagemaker.specs.endpoint import EndpointRollout
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-STATE_KEY = "sagemaker_endpoint"
 REVERT_LIMIT_S = 3600
 SHOWN_ANSWERS = 5
 
@@ -67,14 +66,12 @@ class EndpointRolloutOperator(EndpointOperator):
 
     def _previous(self, context: Context, endpoint_name: str, config_name: str) -> str | None:
         """The config served before this rollout; remembered, for a later try finds the new one there."""
-        store = context["task_state_store"]
-        recorded = store.get(STATE_KEY)
-        if isinstance(recorded, dict) and recorded["endpoint_config_name"] == config_name:
-            return recorded["previous"]  # type: ignore[return-value]
+        record = self._record(context)
+        asked = record.read()
+        if asked is not None and (asked.name, asked.fingerprint) == (endpoint_name, config_name):
+            return record.details().get("previous")
         served = served_config(self._endpoint(endpoint_name).describe())
-        previous = None if served == config_name else served
-        store.set(STATE_KEY, {"endpoint_config_name": config_name, "previous": previous})
-        return previous
+        return None if served == config_name else served
 
 
 class RevertEndpointOperator(EndpointOperator):

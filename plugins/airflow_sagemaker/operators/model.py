@@ -34,7 +34,9 @@ class RegisterModelOperator(SageMakerOperator):
         from airflow_sagemaker.hooks.registry import RegistryHook
 
         spec = ModelPackage.model_validate(self.model)
-        return RegistryHook(self.hook).register(spec, identity_of(context))
+        return RegistryHook(self.hook).register(
+            spec, identity_of(context), context["task_state_store"], self.log
+        )
 
 
 class ApproveModelOperator(SageMakerOperator):

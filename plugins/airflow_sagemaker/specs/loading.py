@@ -54,8 +54,9 @@ def load_pipelines(include: Path) -> LoadedPipelines:
         except SpecError as error:
             errors.append(error)
     pipelines: list[Pipeline] = []
+    owners = _owners(loaded)
     for document, pipeline in loaded:
-        if problems := _shared_name_problems(document, pipeline, loaded):
+        if problems := _shared_name_problems(document, pipeline, owners):
             errors.append(SpecError(problems))
         else:
             pipelines.append(pipeline)
@@ -83,23 +84,38 @@ def _load(path: Path) -> tuple[_Document, Pipeline]:
     return document, pipeline
 
 
+def _shared_names(pipeline: Pipeline) -> tuple[tuple[Location, str, str], ...]:
+    """What no two pipelines may share: the field, what the name is, the name as SageMaker compares it."""
+    return (
+        # SageMaker takes two endpoint names that differ in case only for the same.
+        (("rollout", "endpoint_name"), "endpoint", pipeline.endpoint_name.casefold()),
+        (("registration", "group"), "group", pipeline.model_package_group),
+    )
+
+
+def _owners(loaded: list[tuple[_Document, Pipeline]]) -> dict[tuple[str, str], list[_Document]]:
+    """The files that claim each name."""
+    owners: dict[tuple[str, str], list[_Document]] = {}
+    for document, pipeline in loaded:
+        for _, noun, name in _shared_names(pipeline):
+            owners.setdefault((noun, name), []).append(document)
+    return owners
+
+
 def _shared_name_problems(
-    document: _Document, pipeline: Pipeline, loaded: list[tuple[_Document, Pipeline]]
+    document: _Document, pipeline: Pipeline, owners: dict[tuple[str, str], list[_Document]]
 ) -> list[str]:
     """What a pipeline shares with others: each would replace the other's model, so neither may run."""
-    problems = []
-    for other_document, other in loaded:
-        if other is pipeline:
-            continue
-        shown = _shown(other_document.path)
-        # SageMaker takes two endpoint names that differ in case only for the same.
-        if other.endpoint_name.casefold() == pipeline.endpoint_name.casefold():
-            text = f"the endpoint {pipeline.endpoint_name!r} is that of {shown} too; give each its own"
-            problems.append(document.problem(("rollout", "endpoint_name"), text))
-        if other.model_package_group == pipeline.model_package_group:
-            text = f"the group {pipeline.model_package_group!r} is that of {shown} too; give each its own"
-            problems.append(document.problem(("registration", "group"), text))
-    return problems
+    given = {"endpoint": pipeline.endpoint_name, "group": pipeline.model_package_group}
+    return [
+        document.problem(
+            location,
+            f"the {noun} {given[noun]!r} is that of {_shown(other.path)} too; give each its own",
+        )
+        for location, noun, name in _shared_names(pipeline)
+        for other in owners[noun, name]
+        if other is not document
+    ]
 
 
 def _name_problems(document: _Document, pipeline: Pipeline) -> list[str]:

@@ -22,6 +22,12 @@ MODEL_URI = "{{ ti.xcom_pull(task_ids='train')['model_uri'] }}"
 COMPILED_URI = "{{ ti.xcom_pull(task_ids='compile')['compiled_uri'] }}"
 MODEL_PACKAGE_ARN = "{{ ti.xcom_pull(task_ids='register')['model_package_arn'] }}"
 
+
+def output_of(task_id: str, name: str) -> str:
+    """Prefix of an output of a processing job: where it was written, which an earlier run may have done."""
+    return f"{{{{ ti.xcom_pull(task_ids='{task_id}')['outputs']['{name}'] }}}}"
+
+
 #: What a person reads who has to approve a version.
 REVIEW = """\
 `{{ ti.xcom_pull(task_ids='register')['model_package_arn'] }}`
@@ -56,6 +62,16 @@ def prepare_job(pipeline: Pipeline) -> ProcessingJob:
     )
 
 
+def prepared_table() -> str:
+    """The training table, which its gate checks."""
+    return output_of("prepare", "train")
+
+
+def prepared_columns() -> str:
+    """The names of the tables' columns."""
+    return output_of("prepare", "columns") + "columns.json"
+
+
 def training_job(pipeline: Pipeline) -> TrainingJob:
     """Training table → model.tar.gz."""
     layout = Layout(pipeline.name)
@@ -64,7 +80,7 @@ def training_job(pipeline: Pipeline) -> TrainingJob:
         hyperparameters={
             name: f"{{{{ params['{name}'] | string }}}}" for name in pipeline.training.hyperparameters
         },
-        channels={"train": Channel(source=layout.build("prepared/train"), content_type="text/csv")},
+        channels={"train": Channel(source=output_of("prepare", "train"), content_type="text/csv")},
         output=layout.build("training"),
         resources=pipeline.training.compute.resources,
         max_runtime_s=pipeline.training.compute.max_runtime_s,
@@ -79,7 +95,7 @@ def evaluation_job(pipeline: Pipeline) -> ProcessingJob:
         entrypoint=("/opt/program/evaluate",),
         inputs=(
             ProcessingInput(name="model", source=MODEL_URI, path=f"{INPUT}/model"),
-            ProcessingInput(name="test", source=layout.build("prepared/test"), path=f"{INPUT}/test"),
+            ProcessingInput(name="test", source=output_of("prepare", "test"), path=f"{INPUT}/test"),
         ),
         outputs=(
             ProcessingOutput(
@@ -91,9 +107,9 @@ def evaluation_job(pipeline: Pipeline) -> ProcessingJob:
     )
 
 
-def evaluation_report(pipeline: Pipeline) -> str:
+def evaluation_report() -> str:
     """Where the evaluation's metrics lie."""
-    return Layout(pipeline.name).build("evaluation") + "evaluation.json"
+    return output_of("evaluate", "evaluation") + "evaluation.json"
 
 
 def compilation_job(pipeline: Pipeline) -> CompilationJob:
@@ -105,6 +121,7 @@ def compilation_job(pipeline: Pipeline) -> CompilationJob:
         input_shapes=pipeline.compilation.input_shapes,
         output=Layout(pipeline.name).build("compiled"),
         target_device=pipeline.compilation.target_device,
+        if_not_faster=pipeline.compilation.if_not_faster,
         max_runtime_s=pipeline.compilation.max_runtime_minutes * 60,
     )
 
@@ -118,7 +135,7 @@ def verification_job(pipeline: Pipeline) -> ProcessingJob:
         inputs=(
             ProcessingInput(name="model", source=MODEL_URI, path=f"{INPUT}/model"),
             ProcessingInput(name="compiled", source=COMPILED_URI, path=f"{INPUT}/compiled"),
-            ProcessingInput(name="test", source=layout.build("prepared/test"), path=f"{INPUT}/test"),
+            ProcessingInput(name="test", source=output_of("prepare", "test"), path=f"{INPUT}/test"),
         ),
         outputs=(
             ProcessingOutput(
@@ -130,9 +147,9 @@ def verification_job(pipeline: Pipeline) -> ProcessingJob:
     )
 
 
-def verification_report(pipeline: Pipeline) -> str:
+def verification_report() -> str:
     """Where the metrics of the comparison lie."""
-    return Layout(pipeline.name).build("verification") + "verification.json"
+    return output_of("verify", "verification") + "verification.json"
 
 
 def model_package(pipeline: Pipeline) -> ModelPackage:
@@ -143,7 +160,7 @@ def model_package(pipeline: Pipeline) -> ModelPackage:
         description=pipeline.registration.description or None,
         image=pipeline.images.model,
         model_uri=COMPILED_URI,
-        metrics=evaluation_report(pipeline),
+        metrics=evaluation_report(),
         realtime_instance_types=(pipeline.rollout.instance_type,),
         transform_instance_types=(pipeline.batch.transform_compute.instance_type,),
         metadata={

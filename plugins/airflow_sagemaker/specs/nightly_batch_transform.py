@@ -7,7 +7,7 @@ writes the same objects to the same places.
 from __future__ import annotations
 
 from airflow_sagemaker.specs.layout import Layout
-from airflow_sagemaker.specs.model_build import INPUT, OUTPUT
+from airflow_sagemaker.specs.model_build import INPUT, OUTPUT, output_of
 from airflow_sagemaker.specs.pipeline import Pipeline
 from airflow_sagemaker.specs.processing import ProcessingInput, ProcessingJob, ProcessingOutput
 from airflow_sagemaker.specs.transform import TransformJob, TransformResources
@@ -15,6 +15,10 @@ from airflow_sagemaker.specs.transform import TransformJob, TransformResources
 #: The day being scored: the first task settles it, by parameter or logical date.
 DAY = "{{ ti.xcom_pull(task_ids='partition')['partition'] }}"
 CHOSEN_PACKAGE_ARN = "{{ ti.xcom_pull(task_ids='choose_model')['model_package_arn'] }}"
+
+#: Where the jobs wrote; with the cache that may have been for another run.
+FEATURES = output_of("features", "features")
+PREDICTIONS = "{{ ti.xcom_pull(task_ids='transform')['output'] }}"
 
 #: The prepare programs write this one file; batch transform names its answer after it.
 FEATURES_FILE = "features.csv"
@@ -44,7 +48,7 @@ def transform_job(pipeline: Pipeline) -> TransformJob:
     compute = pipeline.batch.transform_compute
     return TransformJob(
         model_package_arn=CHOSEN_PACKAGE_ARN,
-        source=layout.batch(DAY, "features"),
+        source=FEATURES,
         destination=layout.batch(DAY, "predictions"),
         strategy=pipeline.batch.strategy,
         max_payload_mb=pipeline.batch.max_payload_mb,
@@ -56,11 +60,11 @@ def transform_job(pipeline: Pipeline) -> TransformJob:
     )
 
 
-def features_table(pipeline: Pipeline) -> str:
+def features_table() -> str:
     """What was scored: one row for each prediction."""
-    return Layout(pipeline.name).batch(DAY, "features") + FEATURES_FILE
+    return FEATURES + FEATURES_FILE
 
 
-def predictions_table(pipeline: Pipeline) -> str:
+def predictions_table() -> str:
     """What the transform job answered."""
-    return Layout(pipeline.name).batch(DAY, "predictions") + PREDICTIONS_FILE
+    return PREDICTIONS + PREDICTIONS_FILE

@@ -54,6 +54,8 @@ class Compute(Section):
     """Disk of each instance; batch transform has no such setting and ignores it."""
     max_runtime_minutes: Minutes = 60
     """The job is stopped and fails when it runs longer."""
+    typical_runtime_minutes: Minutes | None = None
+    """How long the job usually runs, for the cost that `plan` estimates."""
 
     @property
     def resources(self) -> Resources:
@@ -103,6 +105,8 @@ class Prepare(Section):
     """Further arguments of the prepare program when it works for a build."""
     suite: SuiteName
     """Expectations that the prepared training table must meet."""
+    cache: bool = False
+    """Whether an earlier job with the same image, arguments and data may stand in for the job."""
     compute: Compute = Compute()
     """What the job runs on."""
 
@@ -112,6 +116,8 @@ class Training(Section):
 
     hyperparameters: dict[str, Hyperparameter] = {}
     """Hyperparameters by name; each becomes a typed field of the trigger form."""
+    cache: bool = False
+    """Whether an earlier job with the same image, hyperparameters and data may stand in for the job."""
     compute: Compute = Compute()
     """What the job runs on."""
 
@@ -131,6 +137,8 @@ class Evaluation(Section):
 
     bars: Annotated[dict[str, MetricBar], Field(min_length=1)]
     """Bar by metric, for example `accuracy: {at_least: 0.95, better_than: baseline_accuracy}`."""
+    cache: bool = False
+    """Whether an earlier job with the same image, model and data may stand in for the job."""
     compute: Compute = Compute()
     """What the job runs on."""
 
@@ -150,6 +158,10 @@ class Compilation(Section):
     """The compilation is stopped and fails when it runs longer."""
     bars: Annotated[dict[str, MetricBar], Field(min_length=1)]
     """Bar by metric of the comparison, for example `max_abs_diff: {at_most: 1e-5}`."""
+    if_not_faster: Literal["fail", "serve_original"] = "fail"
+    """What a compilation does whose result is not faster: fail, or hand on the original model."""
+    cache: bool = False
+    """Whether earlier jobs with the same model and settings may stand in, for compilation and comparison."""
     compute: Compute = Compute()
     """What the comparison runs on."""
 
@@ -216,12 +228,14 @@ class Batch(Section):
     """How many lines one request to the model server carries."""
     max_payload_mb: Annotated[int, Field(ge=0, le=100)] = 6
     """Largest request to the model server."""
-    max_concurrent: Annotated[int, Field(ge=0, le=100)] = 1
-    """Requests in flight per model server; 0 lets the image say."""
+    max_concurrent: Annotated[int, Field(ge=0, le=100)] = 0
+    """Requests in flight per model server; 0 lets the image say, which knows how many it can work on."""
     prediction_columns: Annotated[tuple[str, ...], Field(min_length=1)]
     """Names of the columns that the model answers, in order; the gate and the manifest use them."""
     prediction_suite: SuiteName
     """Expectations that the predictions of a partition must meet before they are published."""
+    cache: bool = False
+    """Whether earlier jobs with the same image or model and the same data may stand in, for both jobs."""
 
     _under_way = field_validator("max_concurrent")(within_what_may_be_under_way)
 

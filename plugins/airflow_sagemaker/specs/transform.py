@@ -43,7 +43,7 @@ class TransformJob(Spec):
     strategy: Literal["MultiRecord", "SingleRecord"] = "MultiRecord"
     assemble_with: Literal["None", "Line"] = "Line"
     max_payload_mb: int = Field(default=6, ge=0, le=100)
-    max_concurrent: int = Field(default=1, ge=0)
+    max_concurrent: int = Field(default=0, ge=0)
     environment: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
     resources: TransformResources = TransformResources()
     max_runtime_s: int = Field(default=3600, ge=1)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_sagemaker.rollout import is_settled
-from airflow_sagemaker.triggers.log_tail import LogPlace
+from airflow_sagemaker.triggers.log_place import LogPlace
 from airflow_sagemaker.triggers.polling import PollingTrigger
+from airflow_sagemaker.triggers.shared_poll_listings import ENDPOINT
 
 
 class EndpointTrigger(PollingTrigger):
@@ -51,6 +52,17 @@ class EndpointTrigger(PollingTrigger):
         self.phase = phase
         self.limit_s = limit_s
         self.since_ms = since_ms
+        self._told = ""
+
+    @property
+    def operation(self) -> str:
+        """Endpoints have a poll of their own."""
+        return ENDPOINT
+
+    @property
+    def awaited_name(self) -> str:
+        """The endpoint's."""
+        return self.endpoint_name
 
     @property
     def thing(self) -> str:
@@ -67,9 +79,13 @@ class EndpointTrigger(PollingTrigger):
         described: dict[str, Any] = await client.describe_endpoint(EndpointName=self.endpoint_name)
         return described
 
-    def progress(self, described: Mapping[str, Any]) -> str:
-        """Its status and the config it serves."""
-        return f"{described['EndpointStatus']} with {described.get('EndpointConfigName', 'no config yet')}"
+    def progress(self, described: Mapping[str, Any]) -> list[str]:
+        """Its status and the config it serves, where they are new."""
+        line = f"{described['EndpointStatus']} with {described.get('EndpointConfigName', 'no config yet')}"
+        if line == self._told:
+            return []
+        self._told = line
+        return [line]
 
     def judge(self, described: Mapping[str, Any] | None) -> dict[str, Any] | None:
         """Whether it is at rest, and with what."""

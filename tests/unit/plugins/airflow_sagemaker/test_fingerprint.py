@@ -32,10 +32,10 @@ def test_every_tag_value_is_one_that_aws_accepts(text: str) -> None:
 
 def test_a_job_carries_its_owner_and_its_work() -> None:
     identity = TaskIdentity("d", "manual~1", "t", 3)
-    tags = ownership_tags(identity, "f" * 64)
+    tags = ownership_tags(identity, "f" * 64, "2")
     assert tags[OWNER_TAG] == identity.digest
     assert tags[FINGERPRINT_TAG] == "f" * 64
     assert tags["airflow:run_id"] == "manual_1"
     assert tags["airflow:map_index"] == "3"
-    assert "airflow:map_index" not in ownership_tags(TaskIdentity("d", "r", "t"), "f")
+    assert "airflow:map_index" not in ownership_tags(TaskIdentity("d", "r", "t"), "f", "0")
     assert {"Key": OWNER_TAG, "Value": identity.digest} in tag_list(tags)

@@ -5,7 +5,15 @@ from typing import Any
 import botocore.session
 import pytest
 
-from airflow_sagemaker.rollout import STEPS, UNSETTLED, Step, is_settled, next_step, served_config
+from airflow_sagemaker.rollout import (
+    STEPS,
+    UNSETTLED,
+    Step,
+    has_come_back,
+    is_settled,
+    next_step,
+    served_config,
+)
 
 SERVICE: Any = botocore.session.get_session().get_service_model("sagemaker")
 STATUSES = SERVICE.shape_for("EndpointStatus").enum
@@ -58,3 +66,23 @@ def test_only_what_answers_now_is_worth_going_back_to(
     described: dict[str, str] | None, served: str | None
 ) -> None:
     assert served_config(described) == served
+
+
+@pytest.mark.parametrize(
+    ("status", "config", "modified", "before", "expected"),
+    [
+        ("InService", "earlier", 2, "1", True),
+        ("InService", "earlier", 1, "1", False),
+        ("InService", "earlier", 2, None, False),
+        ("InService", "asked", 2, "1", False),
+        ("Updating", "earlier", 2, "1", False),
+        ("Failed", "asked", 2, "1", False),
+    ],
+    ids=["rolled back", "never asked", "nothing known", "serves it", "on its way", "failed"],
+)
+def test_an_endpoint_that_was_rolled_back_is_known(
+    status: str, config: str, modified: int, before: str | None, expected: bool
+) -> None:
+    described = {"EndpointStatus": status, "EndpointConfigName": config, "LastModifiedTime": modified}
+    assert has_come_back(described, "asked", before) is expected
+    assert not has_come_back(None, "asked", before)

@@ -1,95 +1,45 @@
-"""The truth table of submitting a job: what is found × what happened to the task → what is done."""
+"""Submitting a job: what is stored when, which name is taken, and what is never touched."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from airflow_sagemaker.errors import ForeignResourceError, JobError, ThrottledError
-from airflow_sagemaker.fingerprint import FINGERPRINT_TAG, OWNER_TAG
-from airflow_sagemaker.kinds import COMPILATION, KINDS, PROCESSING, TRAINING, JobKind
-from airflow_sagemaker.names import TaskIdentity
+from airflow_sagemaker.deployment import DEPLOYMENT_TAG
+from airflow_sagemaker.errors import (
+    ForeignResourceError,
+    JobError,
+    QuotaExceededError,
+    RequestRejectedError,
+    ThrottledError,
+)
+from airflow_sagemaker.fingerprint import FINGERPRINT_TAG, OWNER_TAG, START_TAG, TRY_TAG
+from airflow_sagemaker.kinds import COMPILATION, KINDS, PROCESSING, TRAINING, TUNING, JobKind
 from airflow_sagemaker.submission import (
     ACTIONS,
     MAX_ATTEMPTS,
     STATE_KEY,
     Action,
     NameTakenError,
+    Origin,
     State,
-    Submission,
     decide,
     state_of,
 )
-
-TASK = TaskIdentity("d", "r", "t")
-BODY = {"RoleArn": "arn:aws:iam::123456789012:role/sagemaker"}
-
-
-@dataclass
-class FakeAws:
-    """Jobs in memory, answering as AWS does; ``die`` names the calls that lose their worker."""
-
-    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    calls: list[str] = field(default_factory=list)
-    die: set[str] = field(default_factory=set)
-
-    def create(self, kind: JobKind, request: Mapping[str, Any]) -> None:
-        name = request[kind.name_field]
-        self.calls.append(f"create {name}")
-        if "before create" in self.die:
-            raise KeyboardInterrupt
-        if name in self.jobs:
-            raise NameTakenError(name)
-        tags = {tag["Key"]: tag["Value"] for tag in request["Tags"]}
-        self.put(kind, name, "InProgress", tags)
-        if "after create" in self.die:
-            raise KeyboardInterrupt
-
-    def put(self, kind: JobKind, name: str, status: str, tags: Mapping[str, str]) -> None:
-        self.jobs[name] = {
-            kind.name_field: name,
-            kind.arn_field: f"arn:{name}",
-            f"{kind.title}Status": status,
-            "tags": dict(tags),
-        }
-
-    def describe(self, kind: JobKind, name: str) -> dict[str, Any] | None:
-        self.calls.append(f"describe {name}")
-        if "throttle describe" in self.die:
-            raise ThrottledError(name, "AWS answers ThrottlingException", "Try again later")
-        return self.jobs.get(name)
-
-    def tags(self, arn: str) -> dict[str, str]:
-        return dict(self.jobs[arn.removeprefix("arn:")]["tags"])
-
-    def stop(self, kind: JobKind, name: str) -> None:
-        self.calls.append(f"stop {name}")
-        self.jobs[name][f"{kind.title}Status"] = "Stopping"
-
-    @property
-    def alive(self) -> list[str]:
-        return [n for n, job in self.jobs.items() if job["TrainingJobStatus"] == "InProgress"]
-
-
-class Store(dict[str, Any]):
-    def set(self, key: str, value: Any) -> None:
-        self[key] = value
-
-
-def submission(aws: FakeAws, store: Store, first_attempt: int = 0, kind: JobKind = TRAINING) -> Submission:
-    return Submission(
-        api=aws,
-        kind=kind,
-        identity=TASK,
-        first_attempt=first_attempt,
-        store=store,
-        announce=lambda name: aws.calls.append(f"announce {name}"),
-        log=logging.getLogger("test"),
-    )
+from airflow_sagemaker.task_record import Start
+from tests.unit.plugins.airflow_sagemaker.fake_aws import (
+    BODY,
+    CLEARED,
+    FIRST,
+    RETRIED,
+    TASK,
+    FakeAws,
+    LostWorker,
+    Store,
+    submission,
+)
 
 
 @pytest.fixture
@@ -102,10 +52,6 @@ def store() -> Store:
     return Store()
 
 
-def end(aws: FakeAws, name: str, status: str) -> None:
-    aws.jobs[name]["TrainingJobStatus"] = status
-
-
 def test_a_first_try_creates_one_job_and_has_said_so_before(aws: FakeAws, store: Store) -> None:
     submitted = submission(aws, store).submit(BODY, {"team": "ml"})
     assert not submitted.adopted
@@ -115,115 +61,129 @@ def test_a_first_try_creates_one_job_and_has_said_so_before(aws: FakeAws, store:
     assert tags["team"] == "ml"
     assert tags[FINGERPRINT_TAG] == store[STATE_KEY]["fingerprint"]
     assert tags[OWNER_TAG] == TASK.digest
+    assert tags[START_TAG] == store[STATE_KEY]["start_tag"]
+
+
+def test_tags_that_are_part_of_the_work_are_kept(aws: FakeAws, store: Store) -> None:
+    asked_for = {**BODY, "Tags": [{"Key": "compilation:if-not-faster", "Value": "serve_original"}]}
+    tags = aws.jobs[submission(aws, store).submit(asked_for, {"team": "ml"}).name]["tags"]
+    assert tags["compilation:if-not-faster"] == "serve_original"
+    assert tags["team"] == "ml"
+    assert tags[OWNER_TAG] == TASK.digest
+    plain = submission(aws, store, RETRIED).submit(BODY, {"team": "ml"})
+    assert aws.jobs[plain.name]["tags"][FINGERPRINT_TAG] != tags[FINGERPRINT_TAG]
 
 
 def test_name_and_fingerprint_are_stored_before_create_is_called(aws: FakeAws, store: Store) -> None:
     aws.die = {"before create"}
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(LostWorker):
         submission(aws, store).submit(BODY, {})
-    assert set(store[STATE_KEY]) == {"name", "fingerprint", "attempt", "first_attempt"}
+    stored = {"name", "fingerprint", "attempt", "start", "start_tag", "certain", "deployment"}
+    assert set(store[STATE_KEY]) == stored
 
 
-@pytest.mark.parametrize("kept", [True, False], ids=["state store kept", "state store lost"])
-def test_a_worker_lost_after_create_finds_its_job(aws: FakeAws, store: Store, kept: bool) -> None:
-    aws.die = {"after create"}
-    with pytest.raises(KeyboardInterrupt):
-        submission(aws, store).submit(BODY, {})
-    aws.die = set()
-    submitted = submission(aws, store if kept else Store()).submit(BODY, {})
-    assert submitted.adopted
-    assert list(aws.jobs) == [submitted.name]
-
-
-@pytest.mark.parametrize("kept", [True, False], ids=["state store kept", "state store lost"])
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [
-        ("Completed", "adopt"),
-        ("Failed", "next"),
-        ("Stopped", "next"),
-        ("Stopping", "next"),
-        ("InProgress", "adopt"),
-    ],
-)
-def test_a_retry_within_the_same_start(
-    aws: FakeAws, store: Store, status: str, expected: str, kept: bool
-) -> None:
-    first = submission(aws, store).submit(BODY, {})
-    end(aws, first.name, status)
-    second = submission(aws, store if kept else Store()).submit(BODY, {})
-    assert second.adopted == (expected == "adopt")
-    assert (second.name == first.name) == (expected == "adopt")
-    assert (second.completed is not None) == (status == "Completed")
-    if expected == "next":
-        assert second.name == f"{first.name}-r1"
-
-
-@pytest.mark.parametrize("status", ["Completed", "Failed", "Stopped", "InProgress"])
-def test_a_cleared_task_runs_anew_and_leaves_nothing_running(aws: FakeAws, store: Store, status: str) -> None:
-    first = submission(aws, store).submit(BODY, {})
-    end(aws, first.name, status)
-    again = submission(aws, store, first_attempt=1).submit(BODY, {})
-    assert not again.adopted
-    assert again.name == f"{first.name}-r1"
-    assert (f"stop {first.name}" in aws.calls) == (status == "InProgress")
-    assert aws.alive == [again.name]
-
-
-def test_a_task_cleared_after_its_state_store_was_dropped_still_runs_anew(aws: FakeAws) -> None:
-    first = submission(aws, Store()).submit(BODY, {})
-    end(aws, first.name, "Completed")
-    again = submission(aws, Store(), first_attempt=1).submit(BODY, {})
-    assert again.name == f"{first.name}-r1"
-
-
-def test_failures_and_clears_never_meet_in_a_name(aws: FakeAws, store: Store) -> None:
-    """Tries 1 and 2 fail (two jobs), the task is cleared (two tries used), try 3 fails, try 4 is a retry."""
+def test_retries_and_clears_never_meet_in_a_name(aws: FakeAws, store: Store) -> None:
+    """Two tries fail, the task is cleared after them, and two more tries fail."""
     names = []
-    for first_attempt in (0, 0, 2, 2):
-        submitted = submission(aws, store, first_attempt).submit(BODY, {})
+    for start in (
+        FIRST,
+        RETRIED,
+        Start(max_tries=4, retries=2, try_number=3),
+        Start(max_tries=4, retries=2, try_number=4),
+    ):
+        submitted = submission(aws, store, start).submit(BODY, {})
         assert not submitted.adopted
-        end(aws, submitted.name, "Failed")
+        aws.end(submitted.name, "Failed")
         names.append(submitted.name)
     assert len(set(names)) == 4
 
 
-@pytest.mark.parametrize("status", ["InProgress", "Completed", "Failed", "Stopped"])
-@pytest.mark.parametrize("first_attempt", [0, 1])
-def test_a_foreign_job_of_our_name_is_refused(
-    aws: FakeAws, store: Store, status: str, first_attempt: int
-) -> None:
-    task = submission(aws, store, first_attempt)
-    aws.put(TRAINING, task.name(first_attempt), status, {OWNER_TAG: "somebody else"})
-    with pytest.raises(ForeignResourceError, match="somebody else") as raised:
-        task.submit(BODY, {})
-    assert task.name(first_attempt) in str(raised.value)
-    assert len(aws.jobs) == 1
-    assert not [call for call in aws.calls if call.startswith("stop")]
-
-
 def test_a_job_of_ours_that_was_asked_for_other_work_is_replaced(aws: FakeAws, store: Store) -> None:
     first = submission(aws, store).submit(BODY, {})
-    second = submission(aws, store).submit({**BODY, "Environment": {"A": "1"}}, {})
+    second = submission(aws, store, RETRIED).submit({**BODY, "Environment": {"A": "1"}}, {})
     assert not second.adopted
-    assert f"stop {first.name}" in aws.calls
+    assert aws.stopped == [first.name]
     assert aws.alive == [second.name]
 
 
 def test_a_completed_job_of_other_work_is_not_taken_for_ours(aws: FakeAws, store: Store) -> None:
     first = submission(aws, store).submit(BODY, {})
-    end(aws, first.name, "Completed")
-    second = submission(aws, store).submit({**BODY, "Environment": {"A": "1"}}, {})
+    aws.end(first.name, "Completed")
+    second = submission(aws, store, RETRIED).submit({**BODY, "Environment": {"A": "1"}}, {})
     assert second.name != first.name
     assert second.completed is None
 
 
-def test_a_throttled_describe_fails_the_try_and_makes_no_job(aws: FakeAws, store: Store) -> None:
-    submission(aws, store).submit(BODY, {})
+def test_other_retries_in_the_dag_file_are_no_clear(aws: FakeAws, store: Store) -> None:
+    first = submission(aws, store).submit(BODY, {})
+    again = submission(aws, store, Start(max_tries=2, retries=0, try_number=2)).submit(BODY, {})
+    assert (again.name, again.adopted) == (first.name, True)
+
+
+def test_a_state_store_that_is_lost_for_a_while_loses_no_job(aws: FakeAws, store: Store) -> None:
+    first = submission(aws, store).submit(BODY, {})
+    store.clear()
+    for try_number in (2, 3):
+        again = submission(aws, store, Start(max_tries=2, retries=2, try_number=try_number)).submit(BODY, {})
+        assert (again.name, again.adopted) == (first.name, True)
+    assert aws.stopped == []
+
+
+def test_a_create_that_a_client_repeats_finds_its_own_job(store: Store) -> None:
+    """The answer to the first call was lost on the way; the second one hears that the name is in use."""
+
+    class Repeating(FakeAws):
+        def create(self, kind: JobKind, request: Mapping[str, Any]) -> None:
+            super().create(kind, request)
+            super().create(kind, request)
+
+    aws = Repeating()
+    submitted = submission(aws, store).submit(BODY, {})
+    assert submitted.adopted
+    assert aws.alive == [submitted.name]
+    assert aws.stopped == []
+
+
+def test_an_airflow_that_has_another_id_by_now_finds_its_job(aws: FakeAws, store: Store) -> None:
+    """First tasks at once each made an id, and this one's was lost."""
+    first = submission(aws, store).submit(BODY, {DEPLOYMENT_TAG: "lost"})
+    for try_number in (2, 3):
+        start = Start(max_tries=2, retries=2, try_number=try_number)
+        again = submission(aws, store, start).submit(BODY, {DEPLOYMENT_TAG: "stays"})
+        assert (again.name, again.adopted) == (first.name, True)
+    anew = submission(aws, store, CLEARED).submit(BODY, {DEPLOYMENT_TAG: "stays"})
+    assert aws.stopped == [first.name]
+    assert aws.alive == [anew.name]
+
+
+def test_a_job_says_which_try_works_with_it(aws: FakeAws, store: Store) -> None:
+    """So that the first one, which may only have stood still, does not stop it."""
+    name = submission(aws, store).submit(BODY, {}).name
+    assert TRY_TAG not in aws.jobs[name]["tags"]
+    submission(aws, store, RETRIED).submit(BODY, {})
+    assert aws.jobs[name]["tags"][TRY_TAG] == "2"
+    aws.end(name, "Failed")
+    following = submission(aws, store, Start(max_tries=2, retries=2, try_number=3)).submit(BODY, {})
+    assert aws.jobs[following.name]["tags"][TRY_TAG] == "3"
+
+
+def test_another_airflows_job_is_passed_over(aws: FakeAws, store: Store) -> None:
+    theirs = submission(aws, Store()).submit(BODY, {DEPLOYMENT_TAG: "theirs"})
+    ours = submission(aws, store).submit(BODY, {DEPLOYMENT_TAG: "ours"})
+    again = submission(aws, store, RETRIED).submit(BODY, {DEPLOYMENT_TAG: "ours"})
+    assert (again.name, again.adopted) == (ours.name, True)
+    assert set(aws.alive) == {theirs.name, ours.name}
+    assert aws.stopped == []
+
+
+def test_a_throttled_describe_fails_the_try_makes_no_job_and_loses_none(aws: FakeAws, store: Store) -> None:
+    first = submission(aws, store).submit(BODY, {})
     aws.die = {"throttle describe"}
     with pytest.raises(ThrottledError):
-        submission(aws, store).submit(BODY, {})
-    assert len(aws.jobs) == 1
+        submission(aws, store, RETRIED).submit(BODY, {})
+    aws.die = set()
+    assert submission(aws, store, Start(max_tries=2, retries=2, try_number=3)).submit(BODY, {}).adopted
+    assert list(aws.jobs) == [first.name]
 
 
 def test_a_name_that_stays_taken_after_its_job_was_deleted_is_passed_over(aws: FakeAws, store: Store) -> None:
@@ -250,17 +210,40 @@ def test_endless_names_end_in_an_error(store: Store) -> None:
 
 def test_a_foreign_job_is_not_stopped_when_the_task_is_cleared(aws: FakeAws, store: Store) -> None:
     task = submission(aws, store)
+    first = task.submit(BODY, {})
+    aws.jobs[first.name]["tags"][OWNER_TAG] = "somebody else"
+    submission(aws, store, CLEARED).submit(BODY, {})
+    assert aws.stopped == []
+
+
+def test_a_foreign_job_is_refused_with_the_name_and_the_owner(aws: FakeAws, store: Store) -> None:
+    task = submission(aws, store)
     aws.put(TRAINING, task.name(0), "InProgress", {OWNER_TAG: "somebody else"})
-    store[STATE_KEY] = {"name": task.name(0), "fingerprint": "x", "attempt": 0, "first_attempt": 0}
-    submission(aws, store, first_attempt=1).submit(BODY, {})
-    assert not [call for call in aws.calls if call.startswith("stop")]
+    with pytest.raises(ForeignResourceError, match="somebody else") as raised:
+        task.submit(BODY, {})
+    assert task.name(0) in str(raised.value)
+
+
+def test_a_kill_after_a_refusal_has_nothing_to_stop(aws: FakeAws, store: Store) -> None:
+    class Refusing(FakeAws):
+        def create(self, kind: JobKind, request: Mapping[str, Any]) -> None:
+            raise RequestRejectedError("t", "c", "r")
+
+    refusing = Refusing()
+    task = submission(refusing, store)
+    with pytest.raises(RequestRejectedError):
+        task.submit(BODY, {})
+    refusing.calls.clear()
+    task.claim.kill()
+    assert refusing.calls == []
 
 
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("same_work", [True, False])
 def test_the_table_is_whole(state: State, same_work: bool) -> None:
-    assert decide(state, ours=True, same_work=same_work) is ACTIONS[state, same_work]
-    assert decide(state, ours=False, same_work=same_work) is Action.REFUSE
+    for origin in (Origin.THIS_START, Origin.EARLIER_START):
+        assert decide(state, origin, same_work=same_work) is ACTIONS[state, origin, same_work]
+    assert decide(state, Origin.FOREIGN, same_work=same_work) is Action.REFUSE
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
@@ -272,6 +255,7 @@ def test_the_table_is_whole(state: State, same_work: bool) -> None:
         ("Failed", State.DEAD),
         ("Stopped", State.DEAD),
         ("Stopping", State.DEAD),
+        ("Deleting", State.DEAD),
     ],
 )
 def test_states_of_every_kind(kind: JobKind, status: str, state: State) -> None:
@@ -286,3 +270,36 @@ def test_compilation_jobs_wait_in_a_state_of_their_own() -> None:
 def test_kinds_do_not_share_names_by_accident(aws: FakeAws, store: Store) -> None:
     """The name follows from the task: two kinds under one name live in two services' name spaces."""
     assert submission(aws, store).name(0) == submission(aws, store, kind=PROCESSING).name(0)
+
+
+def test_the_name_of_a_tuning_job_is_short_and_its_attempts_differ(aws: FakeAws, store: Store) -> None:
+    tuning = submission(aws, store, kind=TUNING)
+    names = [tuning.name(attempt) for attempt in (0, 1, MAX_ATTEMPTS)]
+    assert len(set(names)) == 3
+    assert max(map(len, names)) <= 32
+
+
+def test_what_is_refused_for_a_quota_is_asked_for_again_under_the_same_name(
+    aws: FakeAws, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        full.setattr(aws, "create", refuse)
+        with pytest.raises(QuotaExceededError):
+            submission(aws, store).submit(BODY, {})
+    name = store[STATE_KEY]["name"]
+    assert aws.jobs == {}
+    assert submission(aws, store).submit(BODY, {}).name == name
+
+
+def test_a_quota_that_our_own_job_uses_up_is_no_refusal(
+    aws: FakeAws, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Create was accepted, its answer was lost, and the client's next attempt exceeds the quota."""
+    name = submission(aws, store).submit(BODY, {}).name
+    monkeypatch.setattr(aws, "create", refuse)
+    submitted = submission(aws, store).submit(BODY, {})
+    assert (submitted.name, submitted.adopted) == (name, True)
+
+
+def refuse(*_: Any) -> None:
+    raise QuotaExceededError("Training job", "AWS answers ResourceLimitExceeded", "Wait")

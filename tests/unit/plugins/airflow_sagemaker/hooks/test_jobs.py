@@ -21,6 +21,13 @@ def jobs(moto_connection: str) -> JobHook:
     return JobHook(SageMakerHook())
 
 
+@pytest.fixture
+def sdk_jobs(jobs: JobHook) -> JobHook:
+    hook = jobs.sagemaker
+    hook.__dict__["settings"] = hook.settings.model_copy(update={"create_with_sdk": True})
+    return jobs
+
+
 def training(jobs: JobHook, name: str = "job") -> JsonObject:
     body = TrainingJob(image="digits", output="o/").to_request(jobs.sagemaker)
     return {"TrainingJobName": name, **body, "Tags": [{"Key": "airflow:owner", "Value": "me"}]}
@@ -74,7 +81,23 @@ def test_an_endpoint_that_does_not_answer_is_unreachable(monkeypatch: pytest.Mon
         JobHook(SageMakerHook()).describe(TRAINING, "job")
 
 
-def test_a_job_that_aws_accepted_is_created_whatever_the_sdk_does_next(jobs: JobHook) -> None:
+def test_a_job_is_made_by_one_call_and_without_the_sdk(jobs: JobHook) -> None:
+    called: list[str] = []
+    jobs.sagemaker.client("sagemaker").meta.events.register(
+        "before-call.sagemaker", lambda model, **_: called.append(model.name)
+    )
+    jobs.create(TRAINING, training(jobs))
+    assert called == ["CreateTrainingJob"]
+
+
+def test_the_sdk_makes_the_very_same_job(sdk_jobs: JobHook) -> None:
+    sdk_jobs.create(TRAINING, training(sdk_jobs))
+    described = sdk_jobs.describe(TRAINING, "job")
+    assert described is not None
+    assert sdk_jobs.tags(described["TrainingJobArn"]) == {"airflow:owner": "me"}
+
+
+def test_a_job_that_aws_accepted_is_created_whatever_the_sdk_does_next(sdk_jobs: JobHook) -> None:
     """The SDK describes what it has created; throttling there must not fail a task whose job runs."""
 
     def throttle(**_: Any) -> tuple[Any, JsonObject]:
@@ -85,7 +108,7 @@ def test_a_job_that_aws_accepted_is_created_whatever_the_sdk_does_next(jobs: Job
         }
 
     answer: Any = throttle
-    jobs.sagemaker.session.events.register("before-call.sagemaker.DescribeTrainingJob", answer)
-    jobs.create(TRAINING, training(jobs))
+    sdk_jobs.sagemaker.session.events.register("before-call.sagemaker.DescribeTrainingJob", answer)
+    sdk_jobs.create(TRAINING, training(sdk_jobs))
     elsewhere = JobHook(SageMakerHook())
     assert elsewhere.describe(TRAINING, "job") is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from airflow_sagemaker.hooks.registry import RegistryHook
 from airflow_sagemaker.hooks.sagemaker import SageMakerHook
 from airflow_sagemaker.names import TaskIdentity
 from airflow_sagemaker.specs.model import ModelPackage
+from tests.unit.plugins.airflow_sagemaker.fake_aws import Store
 
 FIRST_RUN = TaskIdentity("d", "r1", "register")
 SECOND_RUN = TaskIdentity("d", "r2", "register")
@@ -32,24 +34,31 @@ def package(**changes: Any) -> ModelPackage:
     return ModelPackage.model_validate({**given, **changes})
 
 
+def register(
+    hook: RegistryHook, task: TaskIdentity, store: Store | None = None, **changes: Any
+) -> dict[str, Any]:
+    kept = Store() if store is None else store
+    return hook.register(package(**changes), task, kept, logging.getLogger("test"))
+
+
 def test_a_task_registers_one_version_however_often_it_runs(hook: RegistryHook) -> None:
-    first = hook.register(package(), FIRST_RUN)
+    first = register(hook, FIRST_RUN)
     assert first["version"] == 1
-    assert hook.register(package(), FIRST_RUN) == first
-    assert RegistryHook(SageMakerHook()).register(package(), FIRST_RUN) == first
+    assert register(hook, FIRST_RUN) == first
+    assert register(RegistryHook(SageMakerHook()), FIRST_RUN) == first
 
 
 def test_other_runs_and_other_models_are_versions_of_their_own(hook: RegistryHook) -> None:
     versions = [
-        hook.register(package(), FIRST_RUN)["version"],
-        hook.register(package(), SECOND_RUN)["version"],
-        hook.register(package(model_uri="m/other.tar.gz"), SECOND_RUN)["version"],
+        register(hook, FIRST_RUN)["version"],
+        register(hook, SECOND_RUN)["version"],
+        register(hook, SECOND_RUN, model_uri="m/other.tar.gz")["version"],
     ]
     assert versions == [1, 2, 3]
 
 
 def test_a_version_keeps_what_was_said_about_it(hook: RegistryHook) -> None:
-    arn = hook.register(package(), FIRST_RUN)["model_package_arn"]
+    arn = register(hook, FIRST_RUN)["model_package_arn"]
     described = hook.sagemaker.client("sagemaker").describe_model_package(ModelPackageName=arn)
     assert described["CustomerMetadataProperties"]["accuracy"] == "0.97"
     assert described["ModelApprovalStatus"] == "PendingManualApproval"
@@ -57,6 +66,40 @@ def test_a_version_keeps_what_was_said_about_it(hook: RegistryHook) -> None:
     described = hook.sagemaker.client("sagemaker").describe_model_package(ModelPackageName=arn)
     assert described["ModelApprovalStatus"] == "Approved"
     assert described["ApprovalDescription"] == "bars passed"
+
+
+def test_what_is_registered_is_written_down_before(
+    hook: RegistryHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(**_: Any) -> None:
+        raise KeyboardInterrupt
+
+    store = Store()
+    monkeypatch.setattr(hook.sagemaker.client("sagemaker"), "create_model_package", lost)
+    with pytest.raises(KeyboardInterrupt):
+        register(hook, FIRST_RUN, store)
+    assert set(store[registry.STATE_KEY]) >= {"name", "fingerprint"}
+
+
+def test_a_version_that_failed_is_registered_anew(
+    hook: RegistryHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person who has corrected the image clears the task."""
+    store = Store()
+    first = register(hook, FIRST_RUN, store)
+    client = hook.sagemaker.client("sagemaker")
+    describe = client.describe_model_package
+
+    def failed(**request: Any) -> Any:
+        answer = describe(**request)
+        if answer["ModelPackageVersion"] == first["version"]:
+            answer["ModelPackageStatus"] = "Failed"
+        return answer
+
+    monkeypatch.setattr(client, "describe_model_package", failed)
+    second = register(hook, FIRST_RUN, store)
+    assert second["version"] == 2
+    assert register(hook, FIRST_RUN, store) == second
 
 
 def test_approving_what_is_not_there_names_it(hook: RegistryHook) -> None:

@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from airflow_sagemaker.hooks import sdk
+from airflow_sagemaker.hooks.request_validation import problems
 from airflow_sagemaker.hooks.sagemaker import SageMakerHook
 from airflow_sagemaker.specs.base import JsonObject
 from airflow_sagemaker.specs.compilation import CompilationJob, TargetPlatform
@@ -16,6 +17,12 @@ from airflow_sagemaker.specs.endpoint import EndpointRollout
 from airflow_sagemaker.specs.processing import ProcessingInput, ProcessingJob, ProcessingOutput
 from airflow_sagemaker.specs.training import Channel, MetricDefinition, TrainingJob
 from airflow_sagemaker.specs.transform import TransformJob
+from airflow_sagemaker.specs.tuning import (
+    CategoricalParameterRange,
+    ContinuousParameterRange,
+    IntegerParameterRange,
+    TuningJob,
+)
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:model-package/digits/3"
 ENDPOINT_URL = "http://127.0.0.1:9"
@@ -68,6 +75,18 @@ def requests_of(hook: SageMakerHook) -> dict[str, JsonObject]:
         "TransformJob": TransformJob(model_package_arn=ARN, source="s/", destination="d/").to_request(
             hook, "m"
         ),
+        "HyperParameterTuningJob": TuningJob(
+            training=TrainingJob(image="digits", output="training/", hyperparameters={"a_b": 1}),
+            metric="acc",
+            ranges={
+                "C": ContinuousParameterRange(type="continuous", minimum=0.1, maximum=2),
+                "depth": IntegerParameterRange(type="integer", minimum=1, maximum=9),
+                "kind": CategoricalParameterRange(type="categorical", values=("a", True)),
+            },
+            max_jobs=3,
+            target_value=0.9,
+            random_seed=7,
+        ).to_request(hook),
         "Model": rollout.to_model().to_request(hook),
         "EndpointConfig": rollout.to_config_request("m"),
         "Endpoint": {"EndpointConfigName": "c"},
@@ -82,6 +101,7 @@ def requests_of(hook: SageMakerHook) -> dict[str, JsonObject]:
         "ProcessingJob",
         "CompilationJob",
         "TransformJob",
+        "HyperParameterTuningJob",
         "Model",
         "EndpointConfig",
         "Endpoint",
@@ -103,6 +123,7 @@ def test_the_sdk_sends_the_request_as_it_was_asked(hook: SageMakerHook, resource
     assert [operation for operation, _, _ in seen] == [f"Create{resource}"]
     assert seen[0][1].startswith(ENDPOINT_URL)
     assert seen[0][2] == request
+    assert problems(f"Create{resource}", request) == []
 
 
 def test_the_sdk_is_told_not_to_call_home(monkeypatch: pytest.MonkeyPatch) -> None:

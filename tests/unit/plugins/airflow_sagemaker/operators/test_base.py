@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import math
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_sagemaker.hooks import tables
+from airflow_sagemaker.operators.base import time_left_s
 from airflow_sagemaker.operators.partition import PartitionOperator
 from airflow_sagemaker.operators.publication import PublishPredictionsOperator
 from airflow_sagemaker.operators.quality import DataQualityGateOperator
@@ -57,3 +59,20 @@ def test_tables_are_read_in_the_region_of_the_task(
     monkeypatch.setattr(tables.TableHook, "content", see)
     with pytest.raises(Seen, match=REGION):
         task.execute(CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("limit", "least_s", "most_s"),
+    [
+        pytest.param(None, math.inf, math.inf, id="no execution_timeout"),
+        pytest.param(timedelta(hours=3), 3500, 3600, id="an hour is left of three"),
+        pytest.param(timedelta(hours=1), -3700, -3600, id="passed an hour ago"),
+    ],
+)
+def test_a_deferral_counts_toward_the_execution_timeout(
+    limit: timedelta | None, least_s: float, most_s: float
+) -> None:
+    started = datetime.now(tz=UTC) - timedelta(hours=2)
+    ti = SimpleNamespace(task=SimpleNamespace(execution_timeout=limit), start_date=started)
+    context: Any = {"ti": ti}
+    assert least_s <= time_left_s(context) <= most_s

@@ -8,19 +8,27 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
-from airflow_sagemaker.errors import InvocationError, JobTimedOutError, RolloutError
+from airflow_sagemaker.errors import (
+    CapacityError,
+    ForeignResourceError,
+    InvocationError,
+    JobTimedOutError,
+    QuotaExceededError,
+    RolloutError,
+)
 from airflow_sagemaker.hooks.endpoints import EndpointHook
 from airflow_sagemaker.hooks.models import ModelHook
 from airflow_sagemaker.hooks.object_storage import ObjectStorageHook
 from airflow_sagemaker.operators.endpoint import (
-    STATE_KEY,
     EndpointRolloutOperator,
     InvokeEndpointOperator,
     RevertEndpointOperator,
 )
-from airflow_sagemaker.operators.endpoint_state import SERVE, SETTLE
+from airflow_sagemaker.operators.endpoint_state import SERVE, SETTLE, STATE_KEY
 from airflow_sagemaker.specs.endpoint import EndpointRollout
 from airflow_sagemaker.submission import NameTakenError
+from airflow_sagemaker.triggers import worker_wait
+from airflow_sagemaker.triggers.pause import PauseTrigger
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:model-package/digits/3"
 
@@ -34,10 +42,19 @@ class Endpoint:
     def __init__(self) -> None:
         self.state: dict[str, Any] | None = None
         self.calls: list[str] = []
+        self.tags = {"airflow:dag_id": "d"}
         self.taken = False
+        self.changes = 0
 
-    def is_(self, status: str, config: str = "asked") -> None:
-        self.state = {"EndpointStatus": status, "EndpointConfigName": config, "EndpointArn": "arn:e"}
+    def is_(self, status: str, config: str = "asked", **more: Any) -> None:
+        self.changes += 1
+        self.state = {
+            "EndpointStatus": status,
+            "EndpointConfigName": config,
+            "EndpointArn": "arn:e",
+            "LastModifiedTime": self.changes,
+            **more,
+        }
 
 
 @pytest.fixture
@@ -47,9 +64,11 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Endpoint:
     def create(_: EndpointHook, config: str, tags: Any) -> None:
         if seen.taken:
             raise NameTakenError
+        assert tags == seen.tags
         seen.calls.append(f"create {config}")
 
     monkeypatch.setattr(EndpointHook, "describe", lambda _: seen.state)
+    monkeypatch.setattr(EndpointHook, "tags", lambda *_: seen.tags)
     monkeypatch.setattr(EndpointHook, "create", create)
     monkeypatch.setattr(EndpointHook, "update", lambda _, config: seen.calls.append(f"update {config}"))
     monkeypatch.setattr(EndpointHook, "delete", lambda _: seen.calls.append("delete"))
@@ -73,8 +92,17 @@ def rollout() -> EndpointRolloutOperator:
         )
 
 
-def context(store: Store | None = None) -> Any:
-    return {"ti": SimpleNamespace(), "task_state_store": store if store is not None else Store()}
+def context(store: Store | None = None, *, try_number: int = 1, max_tries: int = 1) -> Any:
+    ti = SimpleNamespace(
+        dag_id="d",
+        run_id="r",
+        task_id="t",
+        map_index=-1,
+        try_number=try_number,
+        max_tries=max_tries,
+        task=SimpleNamespace(retries=1),
+    )
+    return {"ti": ti, "task_state_store": store if store is not None else Store()}
 
 
 @pytest.mark.parametrize(
@@ -103,6 +131,18 @@ def test_the_state_of_the_endpoint_decides_what_is_done(
     assert endpoint.calls == calls
     fields = raised.value.trigger.serialize()[1]
     assert (fields["phase"], fields["wanted_config"], fields["endpoint_name"]) == (phase, "asked", "e")
+
+
+def test_a_rollout_that_may_is_waited_for_on_its_worker(
+    rollout: EndpointRolloutOperator, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait(trigger: Any, _: Any, limit_s: float) -> dict[str, Any]:
+        assert limit_s == 7
+        return trigger.payload("completed", results=trigger.results)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(worker_wait, "wait_on_worker", wait)
+    rollout.worker_wait_s = 7
+    assert rollout.execute(context())["endpoint_config_name"] == "asked"
 
 
 def test_an_endpoint_that_serves_it_already_is_left_alone(
@@ -147,7 +187,92 @@ def test_a_later_try_remembers_what_was_served_before(
     endpoint.is_("InService", "asked")
     result = rollout.execute(context(store))
     assert result["previous_endpoint_config_name"] == "earlier"
-    assert store[STATE_KEY] == {"endpoint_config_name": "asked", "previous": "earlier"}
+    assert store[STATE_KEY]["previous"] == "earlier"
+
+
+def test_what_is_asked_for_is_written_down_before(
+    rollout: EndpointRolloutOperator, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class LostWorker(BaseException):
+        pass
+
+    def lost(*_: Any) -> None:
+        raise LostWorker
+
+    store = Store()
+    monkeypatch.setattr(EndpointHook, "create", lost)
+    with pytest.raises(LostWorker):
+        rollout.execute(context(store))
+    assert (store[STATE_KEY]["name"], store[STATE_KEY]["fingerprint"]) == ("e", "asked")
+
+
+def asked_and_rolled_back(
+    rollout: EndpointRolloutOperator, endpoint: Endpoint, reason: str = "no ping"
+) -> Store:
+    store = Store()
+    endpoint.is_("InService", "earlier")
+    with pytest.raises(TaskDeferred):
+        rollout.execute(context(store))
+    endpoint.is_("InService", "earlier", FailureReason=reason)
+    endpoint.calls.clear()
+    return store
+
+
+def test_a_try_after_a_lost_worker_does_not_repeat_a_rollout_that_was_taken_back(
+    rollout: EndpointRolloutOperator, endpoint: Endpoint
+) -> None:
+    store = asked_and_rolled_back(rollout, endpoint)
+    with pytest.raises(RolloutError, match=r"with config earlier, not with asked as asked \(no ping\)"):
+        rollout.execute(context(store, try_number=2))
+    assert endpoint.calls == []
+
+
+def test_a_cleared_rollout_is_tried_again(rollout: EndpointRolloutOperator, endpoint: Endpoint) -> None:
+    store = asked_and_rolled_back(rollout, endpoint)
+    with pytest.raises(TaskDeferred):
+        rollout.execute(context(store, try_number=2, max_tries=2))
+    assert endpoint.calls == ["update asked"]
+
+
+def test_a_rollout_that_lacked_capacity_is_tried_again(
+    rollout: EndpointRolloutOperator, endpoint: Endpoint
+) -> None:
+    store = asked_and_rolled_back(rollout, endpoint, "InsufficientInstanceCapacity error.")
+    with pytest.raises(TaskDeferred):
+        rollout.execute(context(store, try_number=2))
+    assert endpoint.calls == ["update asked"]
+
+
+def test_a_worker_lost_before_it_asked_leaves_the_asking_to_the_next(
+    rollout: EndpointRolloutOperator, endpoint: Endpoint
+) -> None:
+    store = Store()
+    endpoint.is_("InService", "earlier")
+    with pytest.raises(TaskDeferred):
+        rollout.execute(context(store))
+    endpoint.calls.clear()
+    with pytest.raises(TaskDeferred):
+        rollout.execute(context(store, try_number=2))
+    assert endpoint.calls == ["update asked"]
+
+
+@pytest.mark.parametrize("status", ["InService", "Failed"])
+@pytest.mark.parametrize("tags", [{}, {"airflow:dag_id": "another"}], ids=["no DAG's", "another DAG's"])
+def test_somebody_elses_endpoint_is_neither_updated_nor_deleted(
+    rollout: EndpointRolloutOperator, endpoint: Endpoint, status: str, tags: dict[str, str]
+) -> None:
+    endpoint.is_(status, "theirs")
+    endpoint.tags = tags
+    with pytest.raises(ForeignResourceError, match="airflow:dag_id=d to hand it over"):
+        rollout.execute(context())
+    assert endpoint.calls == []
+
+
+def test_a_killed_task_begins_no_rollout(rollout: EndpointRolloutOperator, endpoint: Endpoint) -> None:
+    rollout.on_kill()
+    with pytest.raises(RolloutError, match="killed"):
+        rollout.execute(context())
+    assert endpoint.calls == []
 
 
 def event(end: str, phase: str, **more: Any) -> dict[str, Any]:
@@ -233,3 +358,35 @@ class TestTheSmokeTest:
     def test_nothing_to_send_is_an_error(self, sent: list[bytes], arguments: dict[str, Any]) -> None:
         with pytest.raises(InvocationError):
             self.smoke(**arguments)
+
+
+def test_an_endpoint_waits_for_its_quota_on_the_same_try(
+    rollout: EndpointRolloutOperator, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise QuotaExceededError("Endpoint 'e'", "AWS answers ResourceLimitExceeded", "Wait")
+
+    with monkeypatch.context() as full:
+        full.setattr(EndpointHook, "create", refuse)
+        with pytest.raises(TaskDeferred) as deferred:
+            rollout.bring(context(), {"endpoint_name": "e", "endpoint_config_name": "asked"}, 60)
+    assert isinstance(deferred.value.trigger, PauseTrigger)
+    with pytest.raises(TaskDeferred) as again:
+        rollout.resume_execution(deferred.value.method_name, dict(deferred.value.kwargs or {}), context())
+    assert again.value.method_name == "execute_complete"
+    assert endpoint.calls == ["create asked"]
+
+
+def test_an_endpoint_that_lacks_capacity_is_tried_again_later(rollout: EndpointRolloutOperator) -> None:
+    reason = "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error."
+    wanted = {"endpoint_name": "e", "endpoint_config_name": "asked"}
+    event = {
+        "end": "settled",
+        "phase": SERVE,
+        "status": "Failed",
+        "config": "asked",
+        "reason": reason,
+        "wanted": wanted,
+    }
+    with pytest.raises(CapacityError, match=reason):
+        rollout.execute_complete(context(), event)

@@ -10,6 +10,7 @@ from airflow_sagemaker.hooks.sagemaker import SageMakerHook
 from airflow_sagemaker.names import TEMPLATE_MACROS, run_key
 from airflow_sagemaker.operators.model import ApproveModelOperator, RegisterModelOperator
 from airflow_sagemaker.specs.model import ModelPackage
+from tests.unit.plugins.airflow_sagemaker.fake_aws import Store
 
 RUN_ID = "manual__1"
 ASSET = Asset("sagemaker://digits/approved-model")
@@ -18,7 +19,12 @@ SPEC = ModelPackage(group="digits", image="digits", model_uri="builds/{{ run_key
 
 def context(task_id: str) -> Any:
     ti = SimpleNamespace(dag_id="d", run_id=RUN_ID, task_id=task_id, map_index=-1)
-    return {"ti": ti, "run_id": RUN_ID, "outlet_events": {ASSET: SimpleNamespace(extra={"kept": 1})}}
+    return {
+        "ti": ti,
+        "run_id": RUN_ID,
+        "task_state_store": Store(),
+        "outlet_events": {ASSET: SimpleNamespace(extra={"kept": 1})},
+    }
 
 
 @pytest.fixture

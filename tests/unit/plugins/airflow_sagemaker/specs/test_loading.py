@@ -39,7 +39,7 @@ WRONG = {
         "  target_device: ml_m5",
         "  target_devise: ml_m5",
         "compilation.target_devise: unknown field; did you mean 'target_device'? allowed: framework, "
-        "framework_version, target_device, input_shapes, max_runtime_minutes, bars, compute",
+        "framework_version, target_device, input_shapes, max_runtime_minutes, bars, if_not_faster, cache, compute",
     ),
     "unknown field": (
         "description: Digit classifier",

@@ -22,7 +22,13 @@ INCLUDE = Path(__file__).parents[5] / "include"
 PIPELINES = {pipeline.name: pipeline for pipeline in load_pipelines(INCLUDE).pipelines}
 API = botocore.session.get_session().get_service_model("sagemaker")
 PACKAGE = "arn:aws:sagemaker:us-east-1:123456789012:model-package/digits/1"
+BUILT = "s3://data/builds/earlier"
 XCOMS: dict[str, Any] = {
+    "prepare": {"outputs": {name: f"{BUILT}/{name}/" for name in ("train", "test", "columns")}},
+    "evaluate": {"outputs": {"evaluation": f"{BUILT}/evaluation/"}},
+    "verify": {"outputs": {"verification": f"{BUILT}/verification/"}},
+    "features": {"outputs": {"features": "s3://data/batch/dt=2026-01-02/features/"}},
+    "transform": {"output": "s3://data/batch/dt=2026-01-02/predictions/"},
     "train": {"model_uri": "s3://data/builds/training/job/output/model.tar.gz"},
     "compile": {"compiled_uri": "s3://data/builds/compiled/model-ml_m5.tar.gz"},
     "register": {"model_package_arn": PACKAGE},
@@ -126,6 +132,14 @@ def test_no_limit_of_a_pipeline_exceeds_its_jobs() -> None:
     nightly_batch_transform.transform_job(pipeline)
 
 
+def test_what_a_slow_compilation_does_is_the_pipelines_to_say() -> None:
+    digits = PIPELINES["digits"]
+    assert model_build.compilation_job(digits).if_not_faster == "fail"
+    compilation = digits.compilation.model_copy(update={"if_not_faster": "serve_original"})
+    lenient = digits.model_copy(update={"compilation": compilation})
+    assert model_build.compilation_job(lenient).if_not_faster == "serve_original"
+
+
 def test_prepare_learns_from_the_days_of_the_run() -> None:
     digits = PIPELINES["digits"]
     body = request("CreateProcessingJob", model_build.prepare_job(digits), digits, ProcessingJobName="job")
@@ -181,3 +195,26 @@ def test_a_reviewer_sees_version_and_metrics(pipeline: Pipeline) -> None:
 def test_a_revert_knows_what_to_go_back_to(rolled_out: dict[str, Any] | None, previous: str) -> None:
     xcoms = {"roll_out": rolled_out}
     assert rendered(endpoint_rollout.PREVIOUS_CONFIG, PIPELINES["digits"], xcoms) == previous
+
+
+def test_tasks_read_where_earlier_tasks_say_they_wrote() -> None:
+    """With the cache that may be the prefix of another run."""
+    digits = PIPELINES["digits"]
+    train = request("CreateTrainingJob", model_build.training_job(digits), digits, TrainingJobName="job")
+    (channel,) = train["InputDataConfig"]
+    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == f"{BUILT}/train/"
+    transform = nightly_batch_transform.transform_job(digits)
+    body = request("CreateTransformJob", transform, digits, TransformJobName="job")
+    source = body["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
+    assert source == "s3://data/batch/dt=2026-01-02/features/"
+    places = {
+        model_build.prepared_table(): f"{BUILT}/train/",
+        model_build.prepared_columns(): f"{BUILT}/columns/columns.json",
+        model_build.evaluation_report(): f"{BUILT}/evaluation/evaluation.json",
+        model_build.verification_report(): f"{BUILT}/verification/verification.json",
+        nightly_batch_transform.features_table(): "s3://data/batch/dt=2026-01-02/features/features.csv",
+        nightly_batch_transform.predictions_table(): (
+            "s3://data/batch/dt=2026-01-02/predictions/features.csv.out"
+        ),
+    }
+    assert {template: rendered(template, digits) for template in places} == places

@@ -156,6 +156,13 @@ def test_a_compilation_has_exactly_one_target(targets: JsonObject) -> None:
         )
 
 
+def test_a_slow_result_fails_a_compilation_unless_asked_otherwise() -> None:
+    assert "Tags" not in COMPILATION.to_request(Places())
+    lenient = COMPILATION.model_copy(update={"if_not_faster": "serve_original"}).to_request(Places())
+    assert lenient["Tags"] == [{"Key": "compilation:if-not-faster", "Value": "serve_original"}]
+    assert lenient["OutputConfig"] == COMPILATION.to_request(Places())["OutputConfig"]
+
+
 def test_a_device_is_a_target_too() -> None:
     job = CompilationJob(
         model_uri="m", framework="XGBOOST", input_shapes={"data": (1, 3)}, output="o", target_device="ml_c5"

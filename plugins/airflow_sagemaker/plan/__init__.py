@@ -1,0 +1,1 @@
+"""What a run would do, shown beforehand: `python -m airflow_sagemaker plan`."""
