@@ -7,6 +7,7 @@ import fcntl
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
@@ -16,6 +17,7 @@ from rich.text import Text
 
 from demo import aws, jobs, pictures, summary
 from demo.airflow_api import AirflowApiError
+from demo.airflow_settings import SHORT_JOBS
 from demo.chain import Chain, DemoError
 from demo.progress import Progress
 from demo.runs import RunFailedError
@@ -38,7 +40,13 @@ def main(arguments: list[str] | None = None) -> int:
     home.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _as_interrupt)
     stack = Stack(
-        StackSettings(home=home, sagemaker_port=options.sagemaker_port, airflow_port=options.airflow_port)
+        StackSettings(
+            home=home,
+            sagemaker_port=options.sagemaker_port,
+            airflow_port=options.airflow_port,
+            connection_settings=SHORT_JOBS,
+            forked=True,
+        )
     )
     lock = _lock(home)
     attached = lock is None
@@ -66,21 +74,29 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(stack: Stack, progress: Progress, home: Path, *, started: float, attached: bool) -> None:
     with progress.shown():
         if not attached:
-            with progress.stage("Start the local SageMaker and Airflow") as stage:
-                stack.start(lambda part: setattr(stage, "detail", part))
-                stage.detail = f"{stack.sagemaker_url}, {stack.airflow_url}"
+            with progress.stage("Start the local SageMaker") as stage:
+                stack.begin(lambda part: setattr(stage, "detail", part))
+                stage.detail = stack.sagemaker_url
+        chain = Chain(stack, progress)
+        chain.land()
+        if not attached:
+            with progress.stage("Start Airflow") as stage:
+                stack.wait_until_healthy()
+                stage.detail = stack.airflow_url
         for note in stack.notes:
             progress.note(note)
         told = len(stack.notes)
         setup_s = time.time() - started
-        chain = Chain(stack, progress).run()
+        with ThreadPoolExecutor(1) as beside:
+            beside.submit(pictures.load)
+            result = chain.run()
         for note in stack.notes[told:]:
             progress.note(note)
         with progress.stage("Write the summary and pictures"):
-            intervals = jobs.intervals(aws.client("sagemaker", stack.sagemaker_url), chain.started_at)
-            pictures.draw(home, chain, intervals)
+            intervals = jobs.intervals(aws.client("sagemaker", stack.sagemaker_url), result.started_at)
+            pictures.draw(home, result, intervals)
             timing = summary.Timing(setup_s=setup_s, wall_s=time.time() - started)
-            content = summary.document(chain, intervals, timing, stack.sagemaker_url)
+            content = summary.document(result, intervals, timing, stack.sagemaker_url)
             summary.write(home, content)
     summary.show(progress.console, content, stack, home)
     if wrong := content["endpoint"]["predictions_wrong"]:

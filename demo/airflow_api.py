@@ -58,6 +58,10 @@ class AirflowApi:
         """PUT below /api/v2."""
         return self._call("PUT", path)
 
+    def delete(self, path: str) -> Json:
+        """DELETE below /api/v2."""
+        return self._call("DELETE", path)
+
     def pause(self, dag_id: str) -> None:
         """Let the scheduler leave the runs of a DAG alone."""
         self.patch(f"/dags/{dag_id}", {"is_paused": True})

@@ -32,6 +32,7 @@ PASSING_TROUBLE = (
     "Database is locked",  # SQLite gives up at once where the scheduler writes in the same moment,
     "Database error",  # which only some of the API's answers say in so many words
     "already a running backfill",  # Airflow answers a cancellation before it has committed it
+    "Backfill not found",  # it took back one that it could not finish, between two of our calls
 )
 
 
@@ -82,18 +83,20 @@ class Chain:
         self.s3 = aws.client("s3", stack.sagemaker_url)
         self.runtime = aws.client("sagemaker-runtime", stack.sagemaker_url)
 
-    def run(self) -> ChainResult:
-        """Land, build, roll out, score, check."""
+    def land(self) -> None:
+        """Put the raw data where the chain finds it; needs the local SageMaker alone."""
         with self.progress.stage("Land the data") as stage:
             partitions = land.digits()
             written = land.land(self.s3, BUCKET, PIPELINE, partitions)
             stage.detail = f"{len(partitions)} daily partitions, {written} written"
+
+    def run(self) -> ChainResult:
+        """Build, roll out and score side by side, check."""
         with self.progress.stage("DAGs parsed"):
             self.stack.wait_for_dags({BUILD, ROLLOUT, NIGHTLY})
         started_at = datetime.now(UTC)
         build, evaluation, verification = self._build()
-        rollout, endpoint = self._roll_out(build)
-        nights = self._score()
+        rollout, endpoint, nights = self._roll_out_and_score(build)
         ended_at = datetime.now(UTC)
         runs = [build, rollout, *nights]
         with self.progress.stage("Check every prediction") as stage:
@@ -132,14 +135,17 @@ class Chain:
         self.api.unpause(dag_id)
         return self.api.trigger(dag_id)
 
-    def _roll_out(self, build: RunRecord) -> tuple[RunRecord, dict[str, Any]]:
-        """Wait for the run that the approved model starts by itself."""
-        with self.progress.stage("Roll out the approved model") as stage:
+    def _roll_out_and_score(self, build: RunRecord) -> tuple[RunRecord, dict[str, Any], list[RunRecord]]:
+        """Follow the run that the approved model starts by itself, and score by the same model meanwhile."""
+        with self.progress.stage("Roll out the approved model, score three nights") as stage:
+            first, last = SCORED_DAYS[0], SCORED_DAYS[-1]
+            self._start_backfill(first, last)
+            nights = self._backfilled(first, last)
             rollout = self.asset_run(build)
-            self._follow(stage, [rollout])
+            self._follow(stage, [rollout, *nights])
             endpoint = next(result for result in self.results(rollout).values() if "endpoint_arn" in result)
-            stage.detail = f"endpoint {endpoint['endpoint_name']}"
-        return rollout, endpoint
+            stage.detail = f"endpoint {endpoint['endpoint_name']}, {len(nights)} partitions"
+        return rollout, endpoint, nights
 
     def asset_run(self, build: RunRecord, *, dag_id: str = ROLLOUT, timeout_s: float = 60) -> RunRecord:
         """The rollout that the model of a build started by its approval."""
@@ -160,20 +166,17 @@ class Chain:
             f"{dag_id} was not started by the model that {build.run_id} approved in {timeout_s} s"
         )
 
-    def _score(self) -> list[RunRecord]:
-        with self.progress.stage("Score three nights") as stage:
-            runs = self.backfill(SCORED_DAYS[0], SCORED_DAYS[-1], stage)
-            stage.detail = f"{len(runs)} partitions"
-        return runs
-
     def backfill(self, first: date, last: date, stage: Stage) -> list[RunRecord]:
         """Score a span of days through an Airflow backfill, days that were scored before included."""
+        self._start_backfill(first, last)
+        return self.backfill_runs(stage, first, last)
+
+    def _start_backfill(self, first: date, last: date) -> None:
         # Where SQLite is busy, Airflow deletes the runs that it has made so far, and a scheduler that has
         # taken up one of them ends. It takes up none of a paused DAG.
         self.api.pause(NIGHTLY)
         self._create_backfill(first, last)
         self.api.unpause(NIGHTLY)
-        return self.backfill_runs(stage, first, last)
 
     def _create_backfill(self, first: date, last: date) -> None:
         body = {
@@ -197,13 +200,17 @@ class Chain:
 
     def backfill_runs(self, stage: Stage, first: date, last: date) -> list[RunRecord]:
         """Follow the backfilled runs of a span of days to their end."""
+        return self._follow(stage, self._backfilled(first, last))
+
+    def _backfilled(self, first: date, last: date) -> list[RunRecord]:
+        """The backfilled runs of a span of days, by day."""
         wanted = (last - first).days + 1
         deadline = time.monotonic() + 60
         while True:
             found = self.api.runs(NIGHTLY, run_type="backfill")
             runs = [RunRecord(NIGHTLY, run["dag_run_id"]) for run in found if _within(run, first, last)]
             if len(runs) >= wanted:
-                return self._follow(stage, sorted(runs, key=lambda run: run.run_id))
+                return sorted(runs, key=lambda run: run.run_id)
             if time.monotonic() > deadline:
                 raise DemoError(f"{NIGHTLY}: {len(runs)} of {wanted} backfilled runs after 60 s")
             time.sleep(0.3)

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pwd
 import signal
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from demo.adopted import Adopted
 
 MARK = "SAGEMAKER_STACK_HOME"
 """Environment variable that names the home of the stack that a process belongs to."""
@@ -32,8 +36,10 @@ class Service:
     """A started process of the stack and the file that holds its output."""
 
     name: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Adopted
     log: Path
+    stop_signal: signal.Signals = signal.SIGTERM
+    """What asks it to end."""
 
     @property
     def running(self) -> bool:
@@ -45,10 +51,26 @@ class Service:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
 
 
-def start(name: str, command: Sequence[str], *, environment: Mapping[str, str], home: Path) -> Service:
+def start(
+    name: str,
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    home: Path,
+    user: str | None = None,
+    stop_signal: signal.Signals = signal.SIGTERM,
+) -> Service:
     """Start a process of the stack in ``home`` in a session of its own, so that Ctrl-C reaches only us.
 
     Call from the main thread: the kernel ends the process with the thread that started it.
+
+    Args:
+        name: Of the service, and of the file that holds its output.
+        command: Program and arguments.
+        environment: All of it.
+        home: Of the stack.
+        user: Whom it runs as; None for ourselves.
+        stop_signal: What asks it to end.
     """
     log = home / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -61,17 +83,43 @@ def start(name: str, command: Sequence[str], *, environment: Mapping[str, str], 
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # After the change of user, which would clear it.
             preexec_fn=_die_with_parent,
+            **as_user(user),
         )
-    return Service(name=name, process=process, log=log)
+    return Service(name=name, process=process, log=log, stop_signal=stop_signal)
+
+
+def as_user(user: str | None) -> dict[str, Any]:
+    """Arguments of ``Popen`` for running as another user, in a folder that every user may enter."""
+    if user is None:
+        return {}
+    entry = pwd.getpwnam(user)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [], "cwd": "/"}
+
+
+def signal_all(service: Service, number: signal.Signals) -> None:
+    """A signal to a service and to every process that it has started, as a container's engine sends it."""
+    session = service.process.pid
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and _session(entry) == session:
+            _signal([int(entry.name)], number)
+
+
+def _session(entry: Path) -> int:
+    """The session of a process: the fourth field after its name, which may hold anything."""
+    try:
+        return int((entry / "stat").read_text().rpartition(")")[2].split()[3])
+    except (OSError, IndexError):  # ended meanwhile
+        return -1
 
 
 def stop(services: Iterable[Service], *, grace_s: float) -> None:
-    """SIGTERM to all, SIGKILL to what is left after ``grace_s`` seconds."""
+    """Ask all to end, SIGKILL to what is left after ``grace_s`` seconds."""
     services = list(services)
     for service in services:
         if service.running:
-            service.process.terminate()
+            service.process.send_signal(service.stop_signal)
     deadline = time.monotonic() + grace_s
     for service in services:
         try:

@@ -12,6 +12,8 @@ from demo.airflow_api import AirflowApi, AirflowApiError, Json
 FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 DONE_RUNS = frozenset({"success", "failed"})
 POLL_INTERVAL_S = 0.5
+LOOKS_AT_TASKS_ALONE = 3
+"""Between two looks at a run as long as tasks of it are under way: each costs the API server its time."""
 
 
 class RunFailedError(Exception):
@@ -70,17 +72,30 @@ class RunRecord:
     state: str = "queued"
     logical_date: datetime | None = None
     tasks: dict[tuple[str, int], TaskRecord] = field(default_factory=dict)
+    looks_left: int = 0
 
     def refresh(self, api: AirflowApi) -> None:
-        """Ask the API for the run and its tasks."""
-        seen = api.run(self.dag_id, self.run_id)
+        """Ask the API for the tasks, and for the run unless tasks of it are under way."""
+        seen = None
+        if self._idle or self.looks_left == 0:
+            self.looks_left = LOOKS_AT_TASKS_ALONE + 1
+            seen = api.run(self.dag_id, self.run_id)
+        self.looks_left -= 1
         for task in api.tasks(self.dag_id, self.run_id):
             key = (task["task_id"], task["map_index"])
             record = self.tasks.setdefault(key, TaskRecord(self.dag_id, self.run_id, *key))
             record.update(task)
-        # Last, so that a finished run has all its tasks.
-        self.state = seen["state"]
-        self.logical_date = _time(seen["logical_date"])
+        if seen is not None:
+            # Last, so that a finished run has all its tasks.
+            self.state = seen["state"]
+            self.logical_date = _time(seen["logical_date"])
+        elif self._idle:
+            self.refresh(api)
+
+    @property
+    def _idle(self) -> bool:
+        """Whether no task is known to be under way or to come."""
+        return all(task.state in FINISHED for task in self.tasks.values())
 
     @property
     def done(self) -> bool:

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import secrets
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -17,26 +14,54 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from demo import processes
 from demo.airflow_api import AirflowApi
-from demo.processes import Service
+from demo.airflow_settings import (
+    ACCOUNT,
+    BUCKET,
+    REGION,
+    ROOT,
+    USER,
+    Addresses,
+    airflow_environment,
+    base_environment,
+    known_secrets,
+)
+from demo.forked import Forked
+from demo.ports import free_port
+from demo.postgresql import Postgresql
+from demo.services import RESTARTS, Services, StackError
 
-ROOT = Path(__file__).resolve().parent.parent
-ACCOUNT = "123456789012"
-REGION = "us-east-1"
-BUCKET = f"sagemaker-{REGION}-{ACCOUNT}"
-USER = "admin"
+__all__ = [
+    "ACCOUNT",
+    "BUCKET",
+    "COMPONENTS",
+    "REGION",
+    "ROOT",
+    "USER",
+    "Stack",
+    "StackError",
+    "StackSettings",
+]
+
 COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 AIRFLOW_SERVICES = ("api-server", "scheduler", "dag-processor", "triggerer")
+SECOND_TRIGGERER = "triggerer-2"
+SERVICES = ("postgresql", "sagemaker-local", *AIRFLOW_SERVICES, SECOND_TRIGGERER)
+"""Everything that a stack may run, in the order of starting."""
+
+WARM = "airflow"
+"""The process that the others are forked from, where they are."""
+
+WARM_PROGRAM = str(ROOT / "demo" / "warm_airflow.py")
 
 SAGEMAKER_START_TIMEOUT_S = 60
 AIRFLOW_START_TIMEOUT_S = 180
-SCHEDULER_RESTARTS = 3
-
-
-class StackError(Exception):
-    """The stack cannot be started or died; says which process, and shows the end of its log."""
+SQLITE_LOOP_TIMEOUT_S = 1
+"""How long the API server waits for SQLite's lock."""
+POSTGRESQL_START_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +76,13 @@ class StackSettings:
         dags_dir: Airflow's DAG files; their specs lie in the folder ``include`` beside it.
         sagemaker_arguments: Further arguments of ``sagemaker-local``.
         environment: Further environment of Airflow.
+        connection_extra: Further extra of its connection to the local SageMaker.
+        connection_settings: Of that, further settings below ``sagemaker``.
+        database: Airflow's metadata database.
+        restarted: Services that are started again when they end by themselves, as in any deployment.
+        restarts: How often each of them is.
+        warm: Fork tasks from a scheduler that has imported what they import.
+        forked: Fork Airflow's processes from one that has imported what they all import.
     """
 
     home: Path
@@ -60,9 +92,16 @@ class StackSettings:
     dags_dir: Path = ROOT / "dags"
     sagemaker_arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    connection_extra: Mapping[str, object] = field(default_factory=dict)
+    connection_settings: Mapping[str, object] = field(default_factory=dict)
+    database: Literal["sqlite", "postgresql"] = "sqlite"
+    restarted: tuple[str, ...] = ("scheduler",)
+    restarts: int = RESTARTS
+    warm: bool = True
+    forked: bool = False
 
 
-class Stack:
+class Stack(Services):
     """One local SageMaker and one Airflow.
 
     Attributes:
@@ -70,20 +109,17 @@ class Stack:
         sagemaker_url: Endpoint of every AWS service.
         airflow_url: Airflow's UI and API.
         password: Of the user ``admin``.
-        notes: What a user should know: ports that were taken, leftovers that were stopped, restarts.
     """
 
     def __init__(self, settings: StackSettings) -> None:
+        super().__init__(settings.home.resolve(), restarted=settings.restarted, restarts=settings.restarts)
         self.settings = settings
         self.sagemaker_url = ""
         self.airflow_url = ""
         self.password = ""
-        self.notes: list[str] = []
-        self._home = settings.home.resolve()
-        self._services: dict[str, Service] = {}
-        self._scheduler_restarts = 0
         self._environment: dict[str, str] = {}
-        self._log_ports: tuple[int, int] = (0, 0)
+        self._database: Postgresql | None = None
+        self._forked = Forked(self._home)
 
     @property
     def api(self) -> AirflowApi:
@@ -96,18 +132,35 @@ class Stack:
         Raises:
             StackError: a process ended or is not healthy in time.
         """
+        self.begin(progress)
+        progress("Airflow's processes")
+        self.wait_until_healthy()
+
+    def begin(self, progress: Callable[[str], None] = lambda _: None) -> None:
+        """The same, but come back when the local SageMaker answers and Airflow is on its way.
+
+        Raises:
+            StackError: a process ended or is not there in time.
+        """
         self._home.mkdir(parents=True, exist_ok=True)
         if killed := processes.kill_leftovers(self._home):
             self.notes.append(f"stopped {killed} processes that an earlier run left behind")
         self._choose_ports()
         self._environment = self._airflow_environment()
         self._write_state()
-        progress("local SageMaker")
-        self.start_sagemaker()
+        self._launch_sagemaker()
+        if self.settings.forked:
+            self._launch_forked()
         progress("Airflow's database")
+        self._start_database()
         self._migrate()
-        progress("Airflow's processes")
-        self.start_airflow()
+        if self.settings.forked:
+            self._forked.go()
+        else:
+            self._import_pools()
+            self._launch_airflow()
+        progress("local SageMaker")
+        self._wait_for_sagemaker()
 
     def attach(self) -> bool:
         """Use the stack that another process runs in this home; says whether there is a healthy one."""
@@ -122,30 +175,96 @@ class Stack:
 
     def start_sagemaker(self) -> None:
         """Start the local SageMaker on its data directory and wait until it answers."""
+        self._launch_sagemaker()
+        self._wait_for_sagemaker()
+
+    def _launch_sagemaker(self) -> None:
         settings = self.settings
         data = self._home / "sagemaker"
         port = self.sagemaker_url.rpartition(":")[2]
-        ready = data / "ready.json"
-        ready.unlink(missing_ok=True)
+        (data / "ready.json").unlink(missing_ok=True)
         command = [_program("sagemaker-local"), "--port", port, "--data", str(data)]
         command += ["--containers", str(settings.containers_dir), "--region", REGION, "--account", ACCOUNT]
-        self._start("sagemaker-local", [*command, *settings.sagemaker_arguments], self._base_environment())
+        self._start("sagemaker-local", [*command, *settings.sagemaker_arguments], base_environment())
+
+    def _wait_for_sagemaker(self) -> None:
+        ready = self._home / "sagemaker" / "ready.json"
         self._wait(ready.exists, "the local SageMaker", ("sagemaker-local",), SAGEMAKER_START_TIMEOUT_S)
 
     def start_airflow(self) -> None:
-        """Start the four processes of Airflow and wait until each reports healthy."""
+        """Start the processes of Airflow, and its database where that is down; wait until each is healthy."""
+        self._start_database()
+        self._launch_airflow()
+        self.wait_until_healthy()
+
+    def _launch_airflow(self) -> None:
         for name in AIRFLOW_SERVICES:
-            self._start_airflow_service(name)
-        self._wait(self._healthy, "Airflow", AIRFLOW_SERVICES, AIRFLOW_START_TIMEOUT_S)
+            if name not in self._services:
+                self._start_airflow_service(name)
+
+    def _launch_forked(self) -> None:
+        """Start the process that Airflow's are forked from; it imports while the database is made ready."""
+        include = self._quotas_folder()
+        plan = self._forked.plan(
+            {
+                name: (self._airflow_arguments(name), self._more_environment(name))
+                for name in AIRFLOW_SERVICES
+            },
+            first=_pools(include) if include else None,
+        )
+        command = [sys.executable, "-P", WARM_PROGRAM, "--fork", str(plan)]
+        self._start(WARM, command, self._environment)
+
+    def wait_until_healthy(self, *, timeout_s: float = AIRFLOW_START_TIMEOUT_S) -> None:
+        """Wait until every process of Airflow reports healthy.
+
+        Raises:
+            StackError: a process ended, or is not healthy in time; with the ends of their logs.
+        """
+        self._wait(self._healthy, "Airflow", AIRFLOW_SERVICES, timeout_s)
 
     def _start_airflow_service(self, name: str) -> None:
-        command = [_program("airflow"), name]
-        if name == "scheduler":
+        command = [_program("airflow")]
+        if name == "scheduler" and self.settings.warm:
             # -P: the folder of the script is no place to import from.
-            command = [sys.executable, "-P", str(ROOT / "demo" / "warm_scheduler.py")]
+            command = [sys.executable, "-P", WARM_PROGRAM]
+        environment = self._environment | self._more_environment(name)
+        self._start(name, [*command, *self._airflow_arguments(name)], environment)
+
+    def _more_environment(self, name: str) -> dict[str, str]:
+        """What only this service needs."""
+        if name != "api-server" or self._database is not None:
+            return {}
+        # It writes to its log of actions on its event loop (Airflow 3.3.2), where a wait for SQLite keeps the
+        # call that holds the lock from ending: both stand still until this time is up, and are tried again.
+        variable = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+        url = self._environment[variable].replace("timeout=30", f"timeout={SQLITE_LOOP_TIMEOUT_S}")
+        return {variable: url}
+
+    def _airflow_arguments(self, name: str) -> list[str]:
         if name == "api-server":
-            command += ["--host", "127.0.0.1", "--port", self.airflow_url.rpartition(":")[2]]
-        self._start(name, command, self._environment)
+            return [name, "--host", "127.0.0.1", "--port", self.airflow_url.rpartition(":")[2]]
+        if name == SECOND_TRIGGERER:
+            # Its logs lie in the same folder; one server of them is enough.
+            return ["triggerer", "--skip-serve-logs"]
+        return [name]
+
+    def _start_database(self) -> None:
+        if self._database is None or "postgresql" in self._services:
+            return
+        environment = base_environment()
+        self._database.initialise(environment)
+        self._services["postgresql"] = self._database.start(environment)
+        self._wait(self._database.ready, "PostgreSQL", ("postgresql",), POSTGRESQL_START_TIMEOUT_S)
+
+    def start_service(self, name: str) -> None:
+        """Start a service that is down; does not wait for Airflow's to be healthy."""
+        if name == "postgresql":
+            self._start_database()
+        elif name == "sagemaker-local":
+            self.start_sagemaker()
+        else:
+            self._start_airflow_service(name)
 
     def wait_for_dags(self, dag_ids: set[str], *, timeout_s: float = 60) -> None:
         """Wait until the DAG processor has parsed these DAGs.
@@ -175,73 +294,31 @@ class Stack:
             timeout=timeout_s,
         )
 
-    def check(self) -> None:
-        """Look after the processes: a scheduler that ended by itself is started again, as in any deployment.
-
-        Raises:
-            StackError: another process has ended by itself, or the scheduler does so again and again.
-        """
-        for name, service in list(self._services.items()):
-            if service.running:
-                continue
-            if name == "scheduler" and self._scheduler_restarts < SCHEDULER_RESTARTS:
-                self._scheduler_restarts += 1
-                self.notes.append(f"the scheduler ended by itself and was started again; see {service.log}")
-                self._start_airflow_service(name)
-                continue
-            code = service.process.returncode
-            raise StackError(f"{name} ended with {code}; {service.log}:\n{service.last_lines()}")
-
-    def process_id(self, name: str) -> int:
-        """Process id of a service."""
-        return self._services[name].process.pid
-
     def stop(self) -> None:
         """Stop everything; nothing of the stack runs afterwards."""
         # The others report their end to the API server and would wait for one that is gone.
-        last = ("api-server", "sagemaker-local")
-        processes.stop([service for name, service in self._services.items() if name not in last], grace_s=10)
-        processes.stop(self._services.values(), grace_s=15)
-        self._services.clear()
-        processes.kill_leftovers(self._home)
+        self._stop_all("api-server", WARM, "sagemaker-local", "postgresql", grace_s=10)
         (self._home / "stack.json").unlink(missing_ok=True)
 
-    def kill(self, *names: str) -> None:
-        """SIGKILL to some services, or without names to everything at once, as a power cut would."""
-        for name in names or tuple(self._services):
-            service = self._services.pop(name)
-            service.process.kill()
-            service.process.wait()
-        if not names:
-            processes.kill_leftovers(self._home, grace_s=0)
-
     def _healthy(self) -> bool:
+        if WARM in self._services:
+            self._services |= self._forked.adopted()
+            if self._forked.first_failed:
+                log = self._forked.log("first")
+                raise StackError(f"the pools of {self._quotas_folder()} cannot be imported; see {log}")
         health = self.api.health()
         return all(health.get(component) == "healthy" for component in COMPONENTS)
 
-    def _start(self, name: str, command: list[str], environment: Mapping[str, str]) -> None:
-        self._services[name] = processes.start(name, command, environment=environment, home=self._home)
-
-    def _wait(self, ready: Callable[[], bool], what: str, names: tuple[str, ...], timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not ready():
-            self.check()
-            if time.monotonic() > deadline:
-                logs = "\n".join(f"--- {name}\n{self._services[name].last_lines()}" for name in names)
-                raise StackError(f"{what} is not healthy after {timeout_s} s:\n{logs}")
-            time.sleep(0.1)
-
     def _choose_ports(self) -> None:
         settings = self.settings
-        sagemaker = _free_port(settings.sagemaker_port)
-        airflow = _free_port(settings.airflow_port)
+        sagemaker = free_port(settings.sagemaker_port)
+        airflow = free_port(settings.airflow_port)
         for what, wanted, port in (
             ("the local SageMaker", settings.sagemaker_port, sagemaker),
             ("Airflow", settings.airflow_port, airflow),
         ):
             if wanted not in (0, port):
                 self.notes.append(f"port {wanted} is taken: {what} listens on {port}")
-        self._log_ports = (_free_port(0), _free_port(0))
         self.sagemaker_url = f"http://127.0.0.1:{sagemaker}"
         self.airflow_url = f"http://127.0.0.1:{airflow}"
 
@@ -262,149 +339,59 @@ class Stack:
         version = next(
             (Path(sys.prefix) / "lib").glob("python*/site-packages/apache_airflow_core-*.dist-info")
         ).name
-        if stamp.exists() and stamp.read_text() == version and (home / "airflow.db").exists():
+        done_before = stamp.exists() and stamp.read_text() == version
+        if done_before and (self._database is not None or (home / "airflow.db").exists()):
             return
         done = self.airflow("db", "migrate", timeout_s=300)
         if done.returncode:
             raise StackError(f"airflow db migrate failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
-        # Readers and the one writer no longer wait for one another; kept in the file.
-        with contextlib.closing(sqlite3.connect(home / "airflow.db")) as database:
-            database.execute("PRAGMA journal_mode=WAL")
+        if self._database is None:
+            # Readers and the one writer no longer wait for one another; kept in the file.
+            with contextlib.closing(sqlite3.connect(home / "airflow.db")) as database:
+                database.execute("PRAGMA journal_mode=WAL")
         stamp.write_text(version)
 
-    def _base_environment(self) -> dict[str, str]:
-        """Ours without settings of other Airflows and AWS accounts: a real account must be out of reach."""
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("AIRFLOW", "AWS_", "SAGEMAKER_", "SQLALCHEMY_"))
-            and name not in ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "VIRTUAL_ENV")
-        }
-        path = [str(ROOT / "build" / "uv"), str(Path(sys.executable).parent), environment.get("PATH", "")]
-        no_proxy = ",".join(filter(None, (environment.get("no_proxy"), "127.0.0.1,localhost")))
-        return environment | {
-            "PATH": os.pathsep.join(path),
-            "PYTHONUNBUFFERED": "1",
-            "no_proxy": no_proxy,
-            "NO_PROXY": no_proxy,
-        }
+    def _import_pools(self) -> None:
+        """The pools of the specs' ``quotas.yaml``: a task whose pool is missing would never start."""
+        include = self._quotas_folder()
+        if include is None:
+            return
+        command = [sys.executable, "-m", "airflow_sagemaker", *_pools(include)]
+        done = subprocess.run(
+            command,
+            env={**self._environment, "PYTHONPATH": str(ROOT / "plugins")},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        if done.returncode:
+            raise StackError(f"the pools of {include} cannot be imported:\n{done.stdout}\n{done.stderr}")
+
+    def _quotas_folder(self) -> Path | None:
+        include = self.settings.dags_dir.parent / "include"
+        return include if (include / "quotas.yaml").exists() else None
 
     def _airflow_environment(self) -> dict[str, str]:
         home = self._home / "airflow"
         home.mkdir(parents=True, exist_ok=True)
-        known = self._secrets(home / "secrets.json")
+        known = known_secrets(home / "secrets.json")
         self.password = known["password"]
-        passwords = home / "passwords.json"
-        passwords.touch(mode=0o600)
-        passwords.write_text(json.dumps({USER: self.password}))
-        log_port, trigger_log_port = self._log_ports
-        sections: dict[str, Mapping[str, object]] = {
-            "CORE": {
-                "DAGS_FOLDER": self.settings.dags_dir,
-                "PLUGINS_FOLDER": ROOT / "plugins",
-                "LOAD_EXAMPLES": False,
-                "EXECUTOR": "LocalExecutor",
-                # 2.0 GB of workers at the default 32.
-                "PARALLELISM": 8,
-                "MAX_ACTIVE_TASKS_PER_DAG": 8,
-                "FERNET_KEY": known["fernet_key"],
-                "EXECUTION_API_SERVER_URL": f"{self.airflow_url}/execution/",
-                "SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-                "SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords,
-                "MIN_SERIALIZED_DAG_UPDATE_INTERVAL": 2,
-            },
-            "DATABASE": {"SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=30"},
-            "API": {"BASE_URL": self.airflow_url, "SECRET_KEY": known["secret_key"], "WORKERS": 1},
-            "API_AUTH": {"JWT_SECRET": known["jwt_secret"]},
-            "SCHEDULER": {
-                # A chain of five tasks takes 2 s instead of 6 s.
-                "SCHEDULER_IDLE_SLEEP_TIME": 0.1,
-                "SCHEDULER_HEARTBEAT_SEC": 2,
-                # After a kill, what a dead process held is given out again after this time.
-                "SCHEDULER_HEALTH_CHECK_THRESHOLD": 20,
-                "ORPHANED_TASKS_CHECK_INTERVAL": 10,
-                "TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60,
-                "TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": 10,
-                "TASK_INSTANCE_HEARTBEAT_SEC": 5,
-            },
-            "TRIGGERER": {"JOB_HEARTBEAT_SEC": 2, "TRIGGERER_HEALTH_CHECK_THRESHOLD": 20},
-            "DAG_PROCESSOR": {
-                "REFRESH_INTERVAL": 30,
-                "MIN_FILE_PROCESS_INTERVAL": 30,
-                "PARSING_PROCESSES": 1,
-            },
-            "LOGGING": {
-                "BASE_LOG_FOLDER": home / "logs",
-                "WORKER_LOG_SERVER_PORT": log_port,
-                "TRIGGER_LOG_SERVER_PORT": trigger_log_port,
-                # Two hundred lines about its own decorators at every import.
-                "NAMESPACE_LEVELS": "great_expectations=WARNING",
-            },
-            "USAGE_DATA_COLLECTION": {"ENABLED": False},
-        }
-        environment = self._base_environment() | {
-            "AIRFLOW_HOME": str(home),
-            "AIRFLOW_CONN_AWS_SAGEMAKER": json.dumps(self._connection()),
-            # The SDK reads its region at import (facts of SDK 3.27), before any session exists.
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
-        for section, options in sections.items():
-            for option, value in options.items():
-                environment[f"AIRFLOW__{section}__{option}"] = str(value)
-        return environment | dict(self.settings.environment)
+        database_url = f"sqlite:///{home / 'airflow.db'}?timeout=30"
+        if self.settings.database == "postgresql":
+            self._database = Postgresql(self._home, free_port(), known["database_password"])
+            database_url = self._database.url
+        addresses = Addresses(self.sagemaker_url, self.airflow_url, database_url, free_port(), free_port())
+        given = self.settings
+        environment = airflow_environment(
+            home, addresses, known, given.dags_dir, given.connection_extra, given.connection_settings
+        )
+        return environment | dict(given.environment)
 
-    def _connection(self) -> dict[str, object]:
-        return {
-            "conn_type": "aws",
-            "login": "nobody",
-            # Long enough to be masked in logs, or each task warns that it is not.
-            "password": "not-a-secret",
-            "extra": {
-                "region_name": REGION,
-                "endpoint_url": self.sagemaker_url,
-                "sagemaker": {
-                    "bucket": BUCKET,
-                    "role_arn": f"arn:aws:iam::{ACCOUNT}:role/sagemaker",
-                    "image_registry": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com",
-                    "poll_interval_s": 1,
-                },
-            },
-        }
 
-    @staticmethod
-    def _secrets(path: Path) -> dict[str, str]:
-        """Made once for a home: a login survives a restart."""
-        if path.exists():
-            known: dict[str, str] = json.loads(path.read_text())
-            return known
-        from cryptography.fernet import Fernet
-
-        known = {
-            "password": secrets.token_urlsafe(9),
-            "fernet_key": Fernet.generate_key().decode(),
-            "secret_key": secrets.token_urlsafe(32),
-            "jwt_secret": secrets.token_urlsafe(48),
-        }
-        partial = path.with_suffix(".partial")
-        partial.touch(mode=0o600)
-        partial.write_text(json.dumps(known))
-        partial.replace(path)
-        return known
+def _pools(include: Path) -> list[str]:
+    return ["pools", "--include", str(include), "--apply"]
 
 
 def _program(name: str) -> str:
     return str(Path(sys.executable).parent / name)
-
-
-def _free_port(wanted: int) -> int:
-    """The wanted port of loopback if it can be had, else one that the kernel gives."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise StackError("no free port on 127.0.0.1")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.shared_houses import house_of, stop
+
 ROOT = Path(__file__).parent.parent
 TIERS = ("unit", "docs", "dags", "contract", "e2e", "faults")
 
@@ -45,10 +47,27 @@ def root() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the cheap tiers first: a broken unit is named before the chain that it breaks."""
+    """Run the cheap tiers first: a broken unit is named before the chain that it breaks.
+
+    Tests that share a running stack come in a row, and with ``--dist loadgroup`` on one worker.
+    """
 
     def cost(item: pytest.Item) -> int:
         tier = item.path.relative_to(ROOT / "tests").parts[0]
         return TIERS.index(tier) if tier in TIERS else len(TIERS)
 
     items.sort(key=cost)
+    houses = [house for item in items if (house := house_of(item.path)) is not None]
+    order = {house: number for number, house in enumerate(dict.fromkeys(houses))}
+    items.sort(key=lambda item: order.get(house_of(item.path) or "", -1))
+    for item in items:
+        if (house := house_of(item.path)) is not None:
+            item.add_marker(pytest.mark.xdist_group(house))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop a shared stack with the last of its tests."""
+    house = house_of(item.path)
+    if nextitem is not None and house_of(nextitem.path) != house:
+        stop(house)

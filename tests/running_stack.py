@@ -22,6 +22,7 @@ from demo import aws, land
 from demo.airflow_api import AirflowApi
 from demo.runs import RunRecord, follow
 from demo.stack import BUCKET, Stack, StackSettings
+from tests.shared_houses import SQLITE, keep
 
 ROOT = Path(__file__).parent.parent
 
@@ -79,10 +80,10 @@ class House:
             for entry in self.api.run_xcoms(run.dag_id, run.run_id)
         }
 
-    def log(self, run: RunRecord, task_id: str) -> str:
-        """The log of a task's last try."""
-        task = run.tasks[(task_id, -1)]
-        return "\n".join(self.api.log_lines(run.dag_id, run.run_id, task_id, try_number=task.try_number))
+    def log(self, run: RunRecord, task_id: str, *, try_number: int | None = None) -> str:
+        """The log of a task's last try, or of an earlier one."""
+        number = try_number or run.tasks[(task_id, -1)].try_number
+        return "\n".join(self.api.log_lines(run.dag_id, run.run_id, task_id, try_number=number))
 
     def read(self, key: str) -> bytes:
         """An object of the bucket."""
@@ -153,7 +154,7 @@ def _furnish(house: Path) -> None:
 
 @pytest.fixture(scope="session")
 def house() -> Iterator[House]:
-    """The stack, started once and stopped at the end of the session; digits are landed for every pipeline."""
+    """The stack, stopped with the last of its tests; digits are landed for every pipeline."""
     folder = Path(tempfile.mkdtemp(prefix="house-"))
     _furnish(folder)
     stack = Stack(
@@ -166,6 +167,7 @@ def house() -> Iterator[House]:
             sagemaker_arguments=("--ping-timeout-s", str(PING_TIMEOUT_S), "--stop-grace-s", "10"),
         )
     )
+    keep(SQLITE, stack)
     try:
         stack.start()
         running = House(stack)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.stack import Stack, StackSettings, _free_port
+from demo.ports import free_port
+from demo.stack import Stack, StackSettings
 
 
 def test_a_taken_port_is_replaced_and_said(tmp_path: Path) -> None:
@@ -24,7 +25,7 @@ def test_a_taken_port_is_replaced_and_said(tmp_path: Path) -> None:
 def test_a_free_port_is_taken_as_asked() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    assert _free_port(port) == port
+    assert free_port(port) == port
 
 
 def test_airflow_cannot_reach_an_account_of_this_machine(

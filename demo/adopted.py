@@ -1,0 +1,79 @@
+"""A process that somebody else started for us: watched, signalled and waited for like our own child."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+from pathlib import Path
+
+CODE_TIMEOUT_S = 5.0
+UNKNOWN_CODE = -1
+
+
+class Adopted:
+    """What :class:`subprocess.Popen` is for a child, as far as a stack needs it.
+
+    Args:
+        pid: The process.
+        code_file: Where its parent writes the exit code, once it has ended.
+    """
+
+    def __init__(self, pid: int, code_file: Path) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._code_file = code_file
+        try:
+            # It keeps meaning this process even when the number is given to another.
+            self._descriptor: int | None = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._descriptor = None
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs."""
+        if self.returncode is None and self._ended(0):
+            self.returncode = self._code()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; the exit code, or -1 where its parent went before it could say.
+
+        Raises:
+            subprocess.TimeoutExpired: it runs on.
+        """
+        if self.returncode is None:
+            if not self._ended(timeout):
+                assert timeout is not None
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+            self.returncode = self._code()
+        return self.returncode
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """A signal, to it and to no other."""
+        if self._descriptor is not None:
+            try:
+                signal.pidfd_send_signal(self._descriptor, number)
+            except ProcessLookupError:
+                return
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+    def _ended(self, timeout_s: float | None) -> bool:
+        if self._descriptor is None:
+            return True
+        waiting = select.poll()
+        waiting.register(self._descriptor, select.POLLIN)
+        if not waiting.poll(None if timeout_s is None else timeout_s * 1000):
+            return False
+        os.close(self._descriptor)
+        self._descriptor = None
+        return True
+
+    def _code(self) -> int:
+        try:
+            return int(self._code_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return UNKNOWN_CODE
