@@ -1,7 +1,7 @@
 """Many clients at once on the local SageMaker: queued jobs, describe calls, S3 traffic, invocations.
 
-    .venv/bin/python benchmarks/load.py                    # the whole: a minute and a half
-    .venv/bin/python benchmarks/load.py --jobs 50 --seconds 5 --describes 20 --megabytes 5 --invocations 50
+    .venv/bin/python -m benchmarks.load                    # the whole: a minute and a half
+    .venv/bin/python -m benchmarks.load --jobs 50 --seconds 5 --describes 20 --megabytes 5 --invocations 50
 
 Starts a server of its own on a directory of its own; the clients are a process of theirs. Every call is
 due at a fixed time (open loop): a server that is too slow shows as latency and a lower rate.
@@ -15,27 +15,18 @@ import json
 import multiprocessing
 import os
 import statistics
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import psutil
 
-ROOT = Path(__file__).resolve().parents[1]
-SOURCE = ROOT / "containers" / "sagemaker-local" / "src"
-REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
-ROLE = "arn:aws:iam::123456789012:role/sagemaker"
+from benchmarks.local_server import REGISTRY, ROLE, local_server
+
 OBJECT_BYTES = 2 * 1024 * 1024
-DOCKERFILE = (
-    "FROM python:3.11-slim\nCOPY src/ /opt/program/\nENV PATH=/opt/program:$PATH\nWORKDIR /opt/program\n"
-)
 TRAIN = "#!/bin/sh\nexec sleep 3600\n"
 SERVE = '''#!/usr/bin/env python
 """Answers everything with 200, as cheaply as Python can."""
@@ -261,65 +252,29 @@ class Memory(threading.Thread):
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """A server, its clients, and the figures."""
-    with tempfile.TemporaryDirectory(prefix="sagemaker-load-") as folder:
-        base = Path(folder)
-        source = base / "containers" / "load" / "src"
-        source.mkdir(parents=True)
-        (source.parent / "Dockerfile").write_text(DOCKERFILE)
-        for name, program in (("train", TRAIN), ("serve", SERVE)):
-            (source / name).write_text(program)
-            (source / name).chmod(0o755)
-        command = [sys.executable, "-m", "sagemaker_local", "--port", "0", "--jobs", "2"]
-        command += [
-            "--data",
-            str(base / "data"),
-            "--containers",
-            str(base / "containers"),
-            "--stop-grace-s",
-            "1",
-        ]
-        log = (base / "server.log").open("wb")
-        started = time.perf_counter()
-        environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-        server = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        try:
-            ready = base / "data" / "ready.json"
-            while not ready.exists():
-                if server.poll() is not None:
-                    raise RuntimeError((base / "server.log").read_text()[-3000:])
-                time.sleep(0.02)
-            start_s = time.perf_counter() - started
-            url = json.loads(ready.read_text())["url"]
-            idle = psutil.Process(server.pid).memory_info().rss
-            memory = Memory(server.pid)
-            memory.start()
-            context = multiprocessing.get_context("spawn")
-            mine, theirs = context.Pipe()
-            client = context.Process(target=client_process, args=(url, options, theirs))
-            client.start()
-            figures: dict[str, Any] = mine.recv()
-            client.join()
-            after = psutil.Process(server.pid).memory_info().rss
-            times = psutil.Process(server.pid).cpu_times()
-            busy_s = times.user + times.system
-            text = (base / "server.log").read_text(errors="replace")
-            figures |= {
-                "start_s": round(start_s, 2),
-                "server_cpu_s": round(busy_s, 1),
-                "rss_idle_mb": round(idle / 1e6),
-                "rss_most_mb": round(memory.most / 1e6),
-                "rss_after_mb": round(after / 1e6),
-                "tracebacks": text.count("Traceback"),
-            }
-            return figures
-        finally:
-            server.terminate()
-            try:
-                server.wait(60)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
-            log.close()
+    with local_server({"load": {"train": TRAIN, "serve": SERVE}}, "--jobs", "2") as server:
+        process = psutil.Process(server.pid)
+        idle = process.memory_info().rss
+        memory = Memory(server.pid)
+        memory.start()
+        context = multiprocessing.get_context("spawn")
+        mine, theirs = context.Pipe()
+        client = context.Process(target=client_process, args=(server.url, options, theirs))
+        client.start()
+        figures: dict[str, Any] = mine.recv()
+        client.join()
+        after = process.memory_info().rss
+        times = process.cpu_times()
+        text = server.log.read_text(errors="replace")
+        figures |= {
+            "start_s": round(server.start_s, 2),
+            "server_cpu_s": round(times.user + times.system, 1),
+            "rss_idle_mb": round(idle / 1e6),
+            "rss_most_mb": round(memory.most / 1e6),
+            "rss_after_mb": round(after / 1e6),
+            "tracebacks": text.count("Traceback"),
+        }
+        return figures
 
 
 def main(arguments: list[str] | None = None) -> int:
