@@ -156,6 +156,30 @@ def test_without_a_restart_it_goes_on_as_well(full: LocalServer) -> None:
     assert once(full, "s3").get_object(Bucket="bucket", Key="after")["Body"].read() == b"1"
 
 
+def test_metrics_that_were_taken_are_kept_and_the_others_are_refused(full: LocalServer) -> None:
+    cloudwatch = once(full, "cloudwatch")
+    taken: list[str] = []
+
+    def put() -> None:
+        names = [f"{uuid.uuid4().hex * 4}" for _ in range(100)]
+        cloudwatch.put_metric_data(
+            Namespace="Tests", MetricData=[{"MetricName": name, "Value": 1.0} for name in names]
+        )
+        taken.extend(names)
+
+    put()
+    filler = fill(full)
+    error = refused(put)
+    assert "disk of the local SageMaker's data directory is full" in str(error)
+    assert error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
+    filler.unlink()
+    put()  # it goes on by itself
+    full.kill()
+    full.start()
+    pages = once(full, "cloudwatch").get_paginator("list_metrics").paginate(Namespace="Tests")
+    assert set(taken) <= {metric["MetricName"] for page in pages for metric in page["Metrics"]}
+
+
 def test_a_job_and_a_model_that_do_not_fit(full: LocalServer) -> None:
     s3, sagemaker = once(full, "s3"), once(full, "sagemaker")
     s3.put_object(Bucket="bucket", Key="in/data", Body=os.urandom(8 * MIB))

@@ -94,7 +94,7 @@ def test_a_request_under_way_is_answered_before_its_container_stops(probe: Probe
     with ThreadPoolExecutor(1) as caller:
         asked = caller.submit(probe.ask, name, "pause", b"6")
         eventually(asked.running)
-        probe.ask(name)  # the other one is with the container by now
+        eventually(lambda: probe.ask(name, "paused") == b"1")
         if change == "update":
             probe.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=newer)
             eventually(lambda: probe.ask(name, "version") == b"new")

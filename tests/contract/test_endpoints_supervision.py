@@ -30,10 +30,11 @@ def test_a_killed_container_is_started_again(probe: Probe) -> None:
     eventually(lambda: any("is started again" in line for line in probe.printed(name)))
 
 
-def test_a_container_that_dies_of_a_request_fails_that_request_only(probe: Probe) -> None:
+@pytest.mark.parametrize("how", ["die", "die-slowly"])
+def test_a_container_that_dies_of_a_request_fails_that_request_only(probe: Probe, how: str) -> None:
     name = probe.endpoint()
     with pytest.raises(ClientError, match="exception occurred while sending request to model") as lost:
-        probe.ask(name, "die")
+        probe.ask(name, how)
     assert lost.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
     assert probe.ask(name, "version") == b"v1"
 

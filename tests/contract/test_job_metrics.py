@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.contract.conftest import LocalServer
-from tests.contract.serving_probe import IMAGES, REGISTRY, ROLE, Probe, eventually, unique
+from tests.contract.serving_probe import BUCKET, IMAGES, REGISTRY, ROLE, Probe, eventually, unique
 
 PATIENCE_S = 90.0
 OFTEN = {"Delay": 1, "MaxAttempts": 120}
@@ -104,3 +104,21 @@ def test_a_training_jobs_metrics_are_told_and_published(probe: Probe) -> None:
     assert loss is not None
     assert (loss["SampleCount"], loss["Sum"]) == (2, 0.75)
     assert point(probe, "/aws/sagemaker/TrainingJobs", "never", TrainingJobName=name) is None
+
+
+def test_a_transform_jobs_instances_are_watched(probe: Probe) -> None:
+    """Its containers are model servers, which nobody starts as a job's programs."""
+    name = unique("transform")
+    probe.s3.put_object(Bucket=BUCKET, Key=f"{name}/a", Body=b"600")
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/{name}/"}}
+    probe.sagemaker.create_transform_job(
+        TransformJobName=name,
+        ModelName=probe.model(),
+        TransformInput={"DataSource": source, "ContentType": "application/x-pause"},
+        TransformOutput={"S3OutputPath": f"s3://{BUCKET}/out"},
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    )
+    for metric in ("CPUUtilization", "MemoryUtilization"):
+        look = functools.partial(point, probe, "/aws/sagemaker/TransformJobs", metric, Host=f"{name}/algo-1")
+        assert eventually(look, PATIENCE_S)["Maximum"] >= (metric == "MemoryUtilization") * 0.01
+    probe.sagemaker.stop_transform_job(TransformJobName=name)

@@ -189,6 +189,17 @@ def test_error_codes_are_those_that_clients_know(local):
     assert "Could not find model" in no_model[1]
 
 
+def test_how_long_a_job_may_wait_for_its_place_is_bounded_as_on_aws(local):
+    """A job that really waits half an hour is in tests/unit, with a shorter time."""
+    sagemaker = local.client("sagemaker")
+    stop = {"MaxRuntimeInSeconds": 300}
+    with pytest.raises(ClientError, match=r"axPendingTimeInSeconds.*less than or equal to 2419200"):
+        train(sagemaker, StoppingCondition={**stop, "MaxPendingTimeInSeconds": 2419201})
+    name = train(sagemaker, StoppingCondition={**stop, "MaxPendingTimeInSeconds": 1800})
+    described = sagemaker.describe_training_job(TrainingJobName=name)
+    assert described["StoppingCondition"] == {**stop, "MaxPendingTimeInSeconds": 1800}
+
+
 def test_paginators_list_every_job_once(local):
     sagemaker = local.client("sagemaker")
     names = {process(sagemaker) for _ in range(5)}

@@ -22,8 +22,8 @@ def test_everything_at_once() -> None:
         "--invocations",
         "40",
     ]
-    command = [sys.executable, str(ROOT / "benchmarks" / "load.py"), *amounts]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    command = [sys.executable, "-m", "benchmarks.load", *amounts]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     figures = json.loads(done.stdout)
     assert {kind: figures[kind]["errors"] for kind in ("describe", "s3", "invoke")} == {

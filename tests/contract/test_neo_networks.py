@@ -15,6 +15,7 @@ import pytest
 
 from sagemaker_local import neo
 from sagemaker_local.images.environments import EnvironmentCache, Requirements, cache_directory
+from tests.contract import pytorch_probe
 from tests.contract.conftest import LocalServer
 from tests.contract.serving_probe import ROLE, eventually, unique
 
@@ -92,6 +93,8 @@ def test_a_compiled_network_answers_like_its_original(
     server: LocalServer, bucket: str, tmp_path: Path, model: str
 ) -> None:
     framework, inputs = MODELS[model]
+    if framework == "PYTORCH":
+        pytorch_probe.need()
     (tmp_path / "model").mkdir()
     run(framework, "make", model, tmp_path / "model")
     compilation = Compilation(server, bucket, packed(tmp_path / "model"))

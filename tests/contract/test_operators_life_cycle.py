@@ -9,11 +9,15 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import httpx
 import pytest
+from airflow.sdk.bases.xcom import BaseXCom
 
-from airflow_sagemaker.errors import ForeignResourceError
+from airflow_sagemaker.claim import Claim
+from airflow_sagemaker.errors import CapacityError, ForeignResourceError, JobFailedError
 from airflow_sagemaker.hooks.endpoints import EndpointHook
 from airflow_sagemaker.hooks.jobs import JobHook
 from airflow_sagemaker.hooks.models import ModelHook
@@ -22,6 +26,7 @@ from airflow_sagemaker.hooks.registry import RegistryHook
 from airflow_sagemaker.hooks.sagemaker import SageMakerHook
 from airflow_sagemaker.kinds import KINDS, TRAINING
 from airflow_sagemaker.names import TaskIdentity
+from airflow_sagemaker.operators.tuning import TuningJobOperator
 from airflow_sagemaker.policies import failure
 from airflow_sagemaker.specs.base import JsonObject
 from airflow_sagemaker.specs.endpoint import EndpointRollout
@@ -29,9 +34,12 @@ from airflow_sagemaker.specs.model import ModelPackage
 from airflow_sagemaker.specs.processing import ProcessingJob, ProcessingOutput
 from airflow_sagemaker.specs.training import MetricDefinition, TrainingJob
 from airflow_sagemaker.specs.transform import TransformJob
-from airflow_sagemaker.submission import Submission, Submitted
+from airflow_sagemaker.specs.tuning import CategoricalParameterRange, TuningJob
+from airflow_sagemaker.submission import STATE_KEY, Submission, Submitted
+from airflow_sagemaker.task_record import Start, TaskRecord
 from airflow_sagemaker.triggers.endpoint import EndpointTrigger
 from airflow_sagemaker.triggers.job import JobTrigger
+from airflow_sagemaker.triggers.worker_wait import wait_on_worker
 
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 DOCKERFILE = (
@@ -77,6 +85,9 @@ ThreadingHTTPServer((address, int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080
 """
 
 
+LOG = logging.getLogger("test")
+
+
 class Store(dict[str, Any]):
     def set(self, key: str, value: Any) -> None:
         self[key] = value
@@ -118,16 +129,21 @@ class Task:
         self.store = Store()
         self.lines: list[str] = []
 
-    def submit(self, body: JsonObject, first_attempt: int = 0) -> Submitted:
+    def submission(self, max_tries: int = 0) -> Submission:
+        log = logging.getLogger("test")
         return Submission(
             api=self.jobs,
             kind=self.kind,
             identity=self.identity,
-            first_attempt=first_attempt,
-            store=self.store,
+            start=Start(max_tries=max_tries),
+            record=TaskRecord(self.store, STATE_KEY),
+            claim=Claim(self.jobs, self.kind, self.identity.digest, log),
             announce=lambda _: None,
-            log=logging.getLogger("test"),
-        ).submit(body, {})
+            log=log,
+        )
+
+    def submit(self, body: JsonObject, max_tries: int = 0) -> Submitted:
+        return self.submission(max_tries).submit(body, {})
 
     def trigger(self, name: str, limit_s: float = 120) -> JobTrigger:
         trigger = JobTrigger(
@@ -203,12 +219,51 @@ def test_a_kill_stops_the_job_and_a_clear_runs_it_anew(local: Any) -> None:
     asyncio.run(task.trigger(first.name).on_kill())
     assert task.wait(first.name)["end"] == "stopped"
     asyncio.run(task.trigger(first.name).on_kill())
-    second = task.submit(training(pause_s=60), first_attempt=1)
+    second = task.submit(training(pause_s=60), max_tries=1)
     assert second.name == f"{first.name}-r1"
-    third = task.submit(training(pause_s=60), first_attempt=2)
+    third = task.submit(training(pause_s=60), max_tries=2)
     assert third.name == f"{first.name}-r2"
     assert task.wait(second.name)["end"] == "stopped"
     task.jobs.stop(TRAINING, third.name)
+
+
+def test_a_wait_that_begins_on_the_worker_ends_there_or_goes_on_in_the_triggerer(
+    local: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line once, and in order, whoever wrote it."""
+    kept: dict[str, Any] = {}
+
+    async def keep(key: str, value: Any, **_: Any) -> None:
+        kept[key] = value
+
+    async def give(*, key: str, **_: Any) -> Any:
+        return kept.get(key)
+
+    monkeypatch.setattr(BaseXCom, "aset", keep)
+    monkeypatch.setattr(BaseXCom, "aget_one", give)
+    ti = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=None, try_number=1)
+    task = Task()
+    short = task.submit(training(lines=4, pause_s=0.2)).name
+    event = wait_on_worker(task.trigger(short), ti, 30)
+    assert event is not None
+    assert event["end"] == "completed"
+    assert [line for line in task.lines if "] line" in line] == [
+        f"[algo-1] line {number} acc=0.{number}" for number in range(4)
+    ]
+    assert set(kept) == {"progress"}
+
+    task = Task()
+    long = task.submit(training(lines=40, pause_s=0.1)).name
+    assert wait_on_worker(task.trigger(long), ti, 3) is None
+    told_here = [line for line in task.lines if "] line" in line]
+    assert 0 < len(told_here) < 40
+    assert kept["log_cursor"]["lines"] == len(told_here)
+    trigger = task.trigger(long)
+    trigger.task_instance = cast(Any, ti)
+    assert asyncio.run(fired(trigger))["end"] == "completed"
+    assert [line for line in task.lines if "] line" in line] == [
+        f"[algo-1] line {number} acc=0.{number}" for number in range(40)
+    ]
 
 
 def test_the_deadline_stops_the_job(local: Any) -> None:
@@ -222,13 +277,13 @@ def test_the_deadline_stops_the_job(local: Any) -> None:
 
 def test_a_job_of_our_name_that_somebody_else_made_is_refused(local: Any) -> None:
     task = Task()
-    mine = Submission(task.jobs, TRAINING, task.identity, 0, task.store, lambda _: None, logging.getLogger())
+    mine = task.submission()
     local.client("sagemaker").create_training_job(TrainingJobName=mine.name(0), **training())
     with pytest.raises(ForeignResourceError, match=mine.name(0)):
         task.submit(training())
 
 
-def test_waiting_outlives_the_server(local: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_outlives_the_server(local: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Killed at once and started again on its directory and port, the server says how the job ended."""
     task = Task()
     name = task.submit(training(pause_s=1, lines=30)).name
@@ -245,10 +300,78 @@ def test_waiting_outlives_the_server(local: Any, monkeypatch: pytest.MonkeyPatch
         return await waiting
 
     ended = asyncio.run(drill())
-    assert any("Looking again" in line for line in task.lines)
+    assert any("Looking again" in line for line in [*task.lines, *caplog.messages])
     assert ended["end"] in {"failed", "completed"}
     if ended["end"] == "failed":
         assert type(failure("x", ended["reason"])).__name__ == "ServiceFaultError"
+
+
+def test_a_tuning_job_gives_its_best_model(local: Any) -> None:
+    task = Task("hyper_parameter_tuning_job")
+    trained = TrainingJob(
+        image="sums",
+        output="out/",
+        hyperparameters={"pause_s": 0},
+        metric_definitions=(MetricDefinition(name="acc", regex=r"acc=([0-9.]+)"),),
+    )
+    lines = CategoricalParameterRange(type="categorical", values=(2, 5, 3))
+    spec = TuningJob(training=trained, metric="acc", ranges={"lines": lines}, strategy="Grid", max_parallel=2)
+    first = task.submit(spec.to_request(task.hook))
+    assert task.submit(spec.to_request(task.hook)).name == first.name
+    ended = task.wait(first.name)
+    assert ended["end"] == "completed", ended
+    results = ended["results"]
+    assert results["hyperparameters"] == {"lines": "5"}
+    assert results["metric"] == {"acc": pytest.approx(0.4)}
+    assert results["counts"]["completed"] == 3
+    described = local.client("sagemaker").describe_training_job(TrainingJobName=results["best_job_name"])
+    assert described["ModelArtifacts"]["S3ModelArtifacts"] == results["model_uri"]
+    assert any("line 4" in line for line in task.lines)
+
+
+@pytest.mark.parametrize(
+    ("rules", "values", "error"),
+    [
+        ([{"fault": "capacity", "kind": "training_job"}], ("1", "2"), CapacityError),
+        ([{"fault": "capacity", "kind": "training_job", "count": 1}], ("a bug", "a bug too"), JobFailedError),
+    ],
+    ids=["no machines", "one without a machine, one with a bug"],
+)
+def test_a_failed_search_says_what_its_training_jobs_failed_of(
+    local: Any, rules: list[JsonObject], values: tuple[str, str], error: type[Exception]
+) -> None:
+    httpx.put(f"{local.url}/_local/faults", json={"rules": rules}).raise_for_status()
+    task = Task("hyper_parameter_tuning_job")
+    trained = TrainingJob(
+        image="sums",
+        output="out/",
+        metric_definitions=(MetricDefinition(name="acc", regex=r"acc=([0-9.]+)"),),
+    )
+    given = {"fail": CategoricalParameterRange(type="categorical", values=values)}
+    spec = TuningJob(training=trained, metric="acc", ranges=given, strategy="Grid")
+    ended = task.wait(task.submit(spec.to_request(task.hook)).name)
+    assert ended["end"] == "failed", ended
+    operator = TuningJobOperator(task_id="search", job=spec)
+    operator._announce(ended["job_name"])
+    raised = operator.failed(ended["reason"])
+    assert type(raised) is error
+    assert "All training jobs failed" in str(raised)
+
+
+def test_a_kill_stops_a_tuning_job_with_its_training_jobs(local: Any) -> None:
+    task = Task("hyper_parameter_tuning_job")
+    trained = TrainingJob(
+        image="sums",
+        output="out/",
+        metric_definitions=(MetricDefinition(name="acc", regex=r"acc=([0-9.]+)"),),
+    )
+    pauses = CategoricalParameterRange(type="categorical", values=(60, 61))
+    spec = TuningJob(training=trained, metric="acc", ranges={"pause_s": pauses}, strategy="Grid")
+    name = task.submit(spec.to_request(task.hook)).name
+    asyncio.run(task.trigger(name).on_kill())
+    assert task.wait(name)["end"] == "stopped"
+    jobs = local.client("sagemaker").list_training_jobs()["TrainingJobSummaries"]
+    assert not [job for job in jobs if job["TrainingJobStatus"] == "InProgress"]
 
 
 def test_from_rows_to_an_endpoint_and_predictions(local: Any) -> None:
@@ -262,8 +385,8 @@ def test_from_rows_to_an_endpoint_and_predictions(local: Any) -> None:
     model_uri = train.wait(train.submit(training()).name)["results"]["model_uri"]
     registry = RegistryHook(train.hook)
     package = ModelPackage(group="sums", image="sums", model_uri=model_uri)
-    version = registry.register(package, train.identity)
-    assert registry.register(package, train.identity) == version
+    version = registry.register(package, train.identity, train.store, LOG)
+    assert registry.register(package, train.identity, train.store, LOG) == version
     registry.set_approval(version["model_package_arn"], "Approved", "it adds up")
 
     transform = Task("transform_job")

@@ -4,133 +4,33 @@ from __future__ import annotations
 
 import functools
 import json
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.contract.conftest import LocalServer
-
-ROLE = "arn:aws:iam::123456789012:role/sagemaker"
-IMAGES = Path(__file__).parent / "images"
-REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
-DEADLINE_S = 180.0
-EVALUATE = (
-    "import json, os, pathlib, sys; base = os.environ.get('SAGEMAKER_BASE_DIR', '/opt/ml'); "
-    "pathlib.Path(base, 'processing/out/evaluation.json').write_text("
-    "json.dumps({'accuracy': {'value': float(sys.argv[1])}}))"
+from tests.contract.pipeline_probe import (
+    IMAGES,
+    REGISTRY,
+    ROLE,
+    condition,
+    create,
+    ended,
+    get,
+    local,
+    process,
+    reasons,
+    run,
+    train,
+    until,
 )
 
-
-@pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
-    """One server for the tests that do not kill it."""
-    running = LocalServer(tmp_path_factory.mktemp("pipelines") / "data", IMAGES, "--jobs", "2").start()
-    running.client("s3").create_bucket(Bucket="bucket")
-    running.client("s3").put_object(Bucket="bucket", Key="batch/a.csv", Body=b"1,2\n")
-    yield running
-    running.stop()
-
-
-def get(path: str) -> dict[str, str]:
-    return {"Get": path}
-
-
-def process(name: str, value: Any, **more: Any) -> dict[str, Any]:
-    """A step that writes the accuracy that it is told."""
-    return {
-        "Name": name,
-        "Type": "Processing",
-        "Arguments": {
-            "RoleArn": ROLE,
-            "AppSpecification": {
-                "ImageUri": f"{REGISTRY}/echo:1",
-                "ContainerEntrypoint": ["python", "-c", EVALUATE],
-                "ContainerArguments": [value],
-            },
-            "ProcessingResources": {
-                "ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
-            },
-            "ProcessingOutputConfig": {
-                "Outputs": [
-                    {
-                        "OutputName": "report",
-                        "S3Output": {
-                            "S3Uri": f"s3://bucket/{name}",
-                            "LocalPath": "/opt/ml/processing/out",
-                            "S3UploadMode": "EndOfJob",
-                        },
-                    }
-                ]
-            },
-        },
-        "PropertyFiles": [
-            {"PropertyFileName": "evaluation", "OutputName": "report", "FilePath": "evaluation.json"}
-        ],
-        **more,
-    }
-
-
-def train(name: str, hyperparameters: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {
-        "Name": name,
-        "Type": "Training",
-        "Arguments": {
-            "AlgorithmSpecification": {"TrainingImage": f"{REGISTRY}/echo:1", "TrainingInputMode": "File"},
-            "HyperParameters": hyperparameters,
-            "RoleArn": ROLE,
-            "OutputDataConfig": {"S3OutputPath": "s3://bucket/models"},
-            "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
-            "StoppingCondition": {"MaxRuntimeInSeconds": 300},
-        },
-        **more,
-    }
-
-
-def condition(conditions: list[Any], if_steps: list[Any], else_steps: list[Any]) -> dict[str, Any]:
-    arguments = {"Conditions": conditions, "IfSteps": if_steps, "ElseSteps": else_steps}
-    return {"Name": "Check", "Type": "Condition", "Arguments": arguments}
-
-
-def create(sagemaker: Any, steps: list[Any], parameters: list[Any] = []) -> str:  # noqa: B006 - read only
-    name = f"pipeline-{uuid.uuid4().hex[:12]}"
-    definition = {"Version": "2020-12-01", "Metadata": {}, "Parameters": parameters, "Steps": steps}
-    sagemaker.create_pipeline(PipelineName=name, PipelineDefinition=json.dumps(definition), RoleArn=ROLE)
-    return name
-
-
-def run(sagemaker: Any, name: str, **more: Any) -> str:
-    return str(sagemaker.start_pipeline_execution(PipelineName=name, **more)["PipelineExecutionArn"])
-
-
-def until(sagemaker: Any, arn: str, wanted: Callable[[Any, Any], bool]) -> tuple[Any, dict[str, Any]]:
-    deadline = time.monotonic() + DEADLINE_S
-    while True:
-        found = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
-        listed = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
-        steps = {step["StepName"]: step for step in listed}
-        if wanted(found, steps):
-            return found, steps
-        assert time.monotonic() < deadline, (found, steps)
-        time.sleep(0.2)
+__all__ = ["local"]
 
 
 def has_begun(step: str, found: Any, steps: dict[str, Any]) -> bool:
     return step in steps
-
-
-def reasons(steps: dict[str, Any]) -> dict[str, Any]:
-    return {name: (step["StepStatus"], step.get("FailureReason")) for name, step in steps.items()}
-
-
-def ended(sagemaker: Any, arn: str) -> tuple[str, dict[str, Any]]:
-    over = ("Succeeded", "Failed", "Stopped")
-    found, steps = until(sagemaker, arn, lambda found, _: found["PipelineExecutionStatus"] in over)
-    return str(found["PipelineExecutionStatus"]), steps
 
 
 def test_a_model_is_trained_checked_registered_and_used(local):
@@ -303,6 +203,52 @@ def job_of(sagemaker: Any, arn: str) -> str:
 def model_of(sagemaker: Any, arn: str) -> str:
     (name,) = (each["ModelName"] for each in sagemaker.list_models()["Models"] if each["ModelArn"] == arn)
     return str(name)
+
+
+def test_an_endpoint_of_the_pipelines_own(local):
+    """AWS names what these steps create as the definition says, unlike jobs."""
+    sagemaker = local.client("sagemaker")
+    config, endpoint = (f"{noun}-{uuid.uuid4().hex[:8]}" for noun in ("config", "endpoint"))
+    image = {"Image": f"{REGISTRY}/echo:1"}
+    model = {
+        "Name": "Model",
+        "Type": "Model",
+        "Arguments": {"PrimaryContainer": image, "ExecutionRoleArn": ROLE},
+    }
+    variant = {
+        "VariantName": "all",
+        "ModelName": get("Steps.Model.ModelName"),
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 1,
+    }
+    configured = {
+        "Name": "Config",
+        "Type": "EndpointConfig",
+        "Arguments": {"EndpointConfigName": config, "ProductionVariants": [variant]},
+    }
+    up = {
+        "Name": "Up",
+        "Type": "Endpoint",
+        "Arguments": {
+            "EndpointName": endpoint,
+            "EndpointConfigName": get("Steps.Config.EndpointConfigName"),
+        },
+    }
+    name = create(sagemaker, [model, configured, up])
+    status, done = ended(sagemaker, run(sagemaker, name))
+    assert status == "Succeeded", reasons(done)
+    described = sagemaker.describe_endpoint(EndpointName=endpoint)
+    assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", config)
+    assert done["Up"]["Metadata"]["Endpoint"]["Arn"] == described["EndpointArn"]
+    assert done["Config"]["Metadata"]["EndpointConfig"]["Arn"].endswith(f"/{config}")
+    answer = local.client("sagemaker-runtime").invoke_endpoint(EndpointName=endpoint, Body=b"1,2")
+    assert answer["Body"].read()
+
+    status, again = ended(sagemaker, run(sagemaker, name))
+    assert status == "Failed", "the names are taken"
+    assert config in again["Config"]["FailureReason"]
+    assert "Up" not in again
+    sagemaker.delete_endpoint(EndpointName=endpoint)
 
 
 def test_a_cached_step_does_not_run_again(local):

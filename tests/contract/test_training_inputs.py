@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.contract.conftest import LocalServer
-from tests.contract.training_probe import BUCKET, IMAGES, Training, channel, unique, until
+from tests.contract.training_probe import (
+    BUCKET,
+    ask_sandboxes,
+    channel,
+    training,
+    unique,
+    until,
+)
+
+__all__ = ["training"]
 
 OF_THE_SANDBOX = (
     "test_fast_file_shows_objects_that_nobody_can_change",
@@ -21,19 +27,7 @@ OF_THE_SANDBOX = (
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """What a sandbox must do by itself is asked of both."""
-    if "training" in metafunc.fixturenames:
-        sandboxes = ["auto", "unshare"] if metafunc.function.__name__ in OF_THE_SANDBOX else ["auto"]
-        asked = os.environ.get("TEST_EXECUTOR")
-        metafunc.parametrize("training", [asked] if asked else sandboxes, indirect=True)
-
-
-@pytest.fixture(scope="module")
-def training(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Training]:
-    """A server with the sandbox that the test is for."""
-    data = tmp_path_factory.mktemp("training") / "data"
-    server = LocalServer(data, IMAGES, "--executor", request.param, "--stop-grace-s", "5").start()
-    yield Training(server)
-    server.stop()
+    ask_sandboxes(metafunc, OF_THE_SANDBOX)
 
 
 LISTING = """

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pytest
 from botocore.exceptions import ClientError
 
 from sagemaker_local.executors.cgroups import Cgroups
 from sagemaker_local.instances import GIB, machine
-from tests.contract.conftest import LocalServer
-from tests.contract.training_probe import BUCKET, IMAGES, Training, unique, until
+from tests.contract.training_probe import (
+    BUCKET,
+    Training,
+    ask_sandboxes,
+    training,
+    unique,
+    until,
+)
+
+__all__ = ["training"]
 
 OF_THE_SANDBOX = (
     "test_hosts_find_each_other_by_name_and_fill_one_model",
@@ -23,19 +31,7 @@ OF_THE_SANDBOX = (
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """What a sandbox must do by itself is asked of both."""
-    if "training" in metafunc.fixturenames:
-        sandboxes = ["auto", "unshare"] if metafunc.function.__name__ in OF_THE_SANDBOX else ["auto"]
-        asked = os.environ.get("TEST_EXECUTOR")
-        metafunc.parametrize("training", [asked] if asked else sandboxes, indirect=True)
-
-
-@pytest.fixture(scope="module")
-def training(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Training]:
-    """A server with the sandbox that the test is for."""
-    data = tmp_path_factory.mktemp("instances") / "data"
-    server = LocalServer(data, IMAGES, "--executor", request.param, "--stop-grace-s", "5").start()
-    yield Training(server)
-    server.stop()
+    ask_sandboxes(metafunc, OF_THE_SANDBOX)
 
 
 def cluster(count: int, instance_type: str = "ml.m5.large", **more: Any) -> dict[str, Any]:
@@ -197,6 +193,25 @@ def test_an_instance_type_is_a_limit_of_the_kernel(training):
     training.sagemaker.stop_training_job(TrainingJobName=name)
     assert training.ended(name)["TrainingJobStatus"] == "Stopped"
     assert not place.exists()
+
+
+def test_a_host_that_needs_more_memory_than_its_type_has_says_so(training):
+    cgroups = Cgroups.find(training.server.data / "run")
+    if cgroups is None or "memory" not in cgroups.controllers:
+        pytest.skip("no control groups for memory here")
+    if psutil.virtual_memory().available < 8 * GIB:
+        pytest.skip("less memory than twice what the smallest type has")
+    smallest = cluster(1, "ml.t3.medium")
+    hoard = """
+        import mmap
+        at_once = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
+        chunks = [mmap.mmap(-1, 2**28, flags=at_once) for _ in range(32)]
+    """
+    ended = training.ended(training.train(hoard, ResourceConfig=smallest))
+    assert ended["TrainingJobStatus"] == "Failed"
+    assert ended["FailureReason"].startswith(
+        "AlgorithmError: OutOfMemoryError: a process was killed because the memory of ml.t3.medium was used"
+    )
 
 
 def test_a_type_larger_than_the_machine_says_so_and_runs(training):

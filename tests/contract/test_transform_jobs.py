@@ -111,6 +111,20 @@ def test_an_object_that_is_not_split_is_one_request(probe: Probe, megabytes: int
     assert job.completed() == {"a.csv.out": body, "b.csv.out": b"no end"}
 
 
+def test_the_log_tells_the_settings_and_what_was_done(probe: Probe) -> None:
+    job = Job(probe, {"a.csv": b"1\n2\n", "b.csv": b"3"}).start(MaxConcurrentTransforms=2, MaxPayloadInMB=1)
+    job.completed()
+    events = probe.logs.filter_log_events(
+        logGroupName="/aws/sagemaker/TransformJobs", logStreamNamePrefix=f"{job.name}/"
+    )["events"]
+    said = [event["message"] for event in events if event["logStreamName"].endswith("/data-log")]
+    assert said[0] == (
+        "[sagemaker logs]: MaxConcurrentTransforms=2, MaxPayloadInMB=1, BatchStrategy=MULTI_RECORD"
+    )
+    assert said[1].startswith("sagemaker-local: 2 of 2 objects, 3 rows, 0.0 MB in")
+    assert len(said) == 2  # a short job has no lines on the way
+
+
 def test_gzipped_input_is_unpacked(probe: Probe) -> None:
     body = rows(5_000)
     job = Job(probe, {"a.csv.gz": gzip.compress(body)}).start(compression="Gzip")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import os
 import tarfile
 import textwrap
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.contract.conftest import LocalServer
 
@@ -153,3 +156,20 @@ def channel(name: str, uri: str, **more: Any) -> dict[str, Any]:
     """A channel; `source` goes to its S3DataSource."""
     source = {"S3DataType": "S3Prefix", "S3Uri": uri, **more.pop("source", {})}
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}, **more}
+
+
+def ask_sandboxes(metafunc: pytest.Metafunc, of_the_sandbox: Collection[str]) -> None:
+    """Run each test that takes `training` once, and those of these names in every sandbox."""
+    if "training" in metafunc.fixturenames:
+        sandboxes = ["auto", "unshare"] if metafunc.function.__name__ in of_the_sandbox else ["auto"]
+        asked = os.environ.get("TEST_EXECUTOR")
+        metafunc.parametrize("training", [asked] if asked else sandboxes, indirect=True)
+
+
+@pytest.fixture(scope="module")
+def training(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Training]:
+    """A server with the sandbox that the test is for."""
+    data = tmp_path_factory.mktemp("training") / "data"
+    server = LocalServer(data, IMAGES, "--executor", request.param, "--stop-grace-s", "5").start()
+    yield Training(server)
+    server.stop()
