@@ -63,6 +63,10 @@ def test_every_command_is_tested(command: str) -> None:
             assert done.returncode == 0, done.stderr
             options = [argument for argument in arguments if argument.startswith("--")]
             assert all(option in done.stdout for option in options)
+        case "PYTHONPATH=plugins":
+            done = run("bash", "-c", command)
+            assert done.returncode == 0, done.stderr
+            assert "CreateTrainingJob" in done.stdout
         case _:
             pytest.fail(f"no test runs {command!r}")
 

@@ -53,6 +53,7 @@ SERVED = {
     "CloudWatch Logs": set(app.JSON_TARGETS["Logs_20140328"][1]),
     "CloudWatch": set(cloudwatch.OPERATIONS),
     "Application Auto Scaling": set(app.JSON_TARGETS["AnyScaleFrontendService"][1]),
+    "Service Quotas": set(app.JSON_TARGETS["ServiceQuotasV20190624"][1]),
     "S3": S3_OPERATIONS,
     MOTO: {operation for _, operation in identity.OPERATIONS},
 }
@@ -64,6 +65,7 @@ MODELS = {
     "CloudWatch Logs": "logs",
     "CloudWatch": "cloudwatch",
     "Application Auto Scaling": "application-autoscaling",
+    "Service Quotas": "service-quotas",
     "S3": "s3",
 }
 """botocore's names."""
