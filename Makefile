@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/build/uv:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 unexport VIRTUAL_ENV
 
-.PHONY: fuzz compose-env test-docker help setup packages demo check lint format types imports test unit fast contract faults e2e lock wheel clean
+.PHONY: bench fuzz compose-env test-docker help setup packages demo check lint format types imports test unit fast contract faults e2e lock wheel clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -55,8 +55,9 @@ contract: setup packages  ## clients that nobody here wrote, against the local S
 faults e2e: setup packages  ## failure paths; the whole chain by a real scheduler
 	$(PYTEST) -q tests/$@
 
-packages:  # of Debian: a sandbox and a browser for tests; make demo needs neither
-	@scripts/packages bubblewrap:bwrap chromium
+packages:  # of Debian: a sandbox, a browser, a database and LightGBM's library for tests; make demo needs none
+	@scripts/packages bubblewrap:bwrap chromium 'postgresql:/usr/lib/postgresql/*/bin/initdb' \
+	  'libgomp1:/usr/lib/*/libgomp.so.1'
 
 fuzz: setup  ## feed what reads strangers' bytes with noise (SECONDS_EACH=10)
 	@for target in chunked document request faults pattern archive s3 gate; do \
@@ -67,6 +68,10 @@ fuzz: setup  ## feed what reads strangers' bytes with noise (SECONDS_EACH=10)
 test: lint types imports packages  ## every test
 	$(PYTEST) -q $(WORKERS) tests/unit tests/dags tests/docs tests/contract
 	$(PYTEST) -q tests/e2e tests/faults
+
+bench: setup  ## ours against what people use: all in under 15 minutes, one by NAME=serving (LIST=1, FULL=1, RESUME=1)
+	@scripts/packages bubblewrap:bwrap 'postgresql:/usr/lib/postgresql/*/bin/initdb'
+	@$(BIN)/python -m benchmarks $(NAME) $(if $(LIST),--list) $(if $(FULL),--full) $(if $(RESUME),--resume)
 
 test-docker: setup  ## the same by Docker's engine, and the stack of docker-compose.yaml (as root it installs one)
 	@scripts/test_docker
