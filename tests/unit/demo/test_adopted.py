@@ -81,7 +81,7 @@ def test_forked_services_have_logs_and_codes_and_end_with_their_parent(tmp_path:
         assert failed.wait(30) == 3
         pid = int((tmp_path / "scheduler.pid").read_text())
         stays = Adopted(pid, tmp_path / "scheduler.code")
-        # Its number is written by the parent, maybe before the child has done anything: what it says comes later.
+        # The parent writes its number, maybe before the child has done anything: what it says comes later.
         eventually(lambda: "is ['airflow', 'scheduler']" in Path(log).read_text())
         assert os.getsid(pid) == pid
         assert stays.poll() is None
