@@ -1,3 +1,4 @@
+import datetime
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +9,7 @@ from starlette.requests import Request
 
 from sagemaker_local import limits
 from sagemaker_local.errors import ResourceInUse
-from sagemaker_local.protocol import JsonProtocol
+from sagemaker_local.protocol import JsonProtocol, answer_json
 
 SYNCED = SimpleNamespace(commits=SimpleNamespace(is_synced=True))
 NO_SERVICES: Any = SimpleNamespace(store=SYNCED, logs=SYNCED)  # the handlers here ask for none
@@ -69,3 +70,22 @@ async def test_every_error_has_the_shape_that_clients_parse(client, operation, b
 def test_a_misspelt_operation_is_found_at_start():
     with pytest.raises(Exception, match="DescribeEndpiont"):
         JsonProtocol("sagemaker", {"DescribeEndpiont": describe}, NO_SERVICES)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (datetime.datetime(2026, 1, 2, 3, 4, 5, 500_000, datetime.UTC), "1767323045.5"),
+        ("é\n", '"é\\n"'),
+        ("\udc80", '"\\udc80"'),  # a byte that is no UTF-8, from a job's output
+        (2**64, "18446744073709551616"),
+    ],
+    ids=["time", "text", "half-a-character", "large"],
+)
+def test_every_answer_can_be_written(value, text):
+    assert answer_json({"a": value}).decode().replace(" ", "") == f'{{"a":{text}}}'
+
+
+def test_what_is_no_json_is_a_defect():
+    with pytest.raises(TypeError, match="set does not belong in an answer"):
+        answer_json({"a": {1}})
