@@ -31,7 +31,9 @@ from tests.faults.conftest import KINDS, running_house
 from tests.faults.paid import Books
 from tests.running_stack import House
 
-CRASH_PLACES = ("before_create", "after_create", "before_defer", "after_defer", "after_resume", "before_end")
+CRASH_PLACES = (
+    "before_create", "after_create", "on_worker", "before_defer", "after_defer", "after_resume", "before_end",
+)  # fmt: skip
 LONGEST_MOMENT_S = 12.0
 """A batch is submitted, waits and ends within about this time."""
 TIMEOUT_S = 900.0

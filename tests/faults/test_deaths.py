@@ -26,6 +26,7 @@ CRASHES = {
     # place: the kinds that pass it, and the tries that are used up by the end
     "before_create": (KINDS, 2),
     "after_create": (KINDS, 2),
+    "on_worker": (DEFERRING, 2),
     "before_defer": (DEFERRING, 2),
     "after_defer": (DEFERRING, 1),
     "after_resume": (DEFERRING, 2),

@@ -9,6 +9,7 @@ nothing: both stand still until somebody sends SIGCONT, as on a machine that was
 |---|---|
 | ``before_create`` | the request that will cost money is signed, and not sent |
 | ``after_create`` | AWS has accepted it, and nobody has read the answer |
+| ``on_worker`` | it waits there for its job, and begins to look |
 | ``before_defer`` | the task has not told Airflow what waits for it |
 | ``after_defer`` | it has just told |
 | ``after_resume`` | a worker has it again, after the wait |
@@ -34,6 +35,8 @@ PAID = {
     "CreateModelPackage",
 }
 
+WORKER_WAIT_S = 60.0
+
 
 def arm(context: Any) -> None:
     """For ``pre_execute``: die where the run's conf says so, now or later."""
@@ -44,8 +47,17 @@ def arm(context: Any) -> None:
     blow = partial(_strike, context["dag_run"].conf)
     if wanted == "after_resume" and ti._ti_context_from_server.next_method:
         blow()
+    if wanted == "on_worker":
+        context["task"].worker_wait_s = WORKER_WAIT_S
+        _watch_looks(blow)
     _watch_requests(wanted, blow)
     _watch_supervisor(wanted, blow)
+
+
+def _watch_looks(blow: Callable[[], None]) -> None:
+    from airflow_sagemaker.triggers.shared_poll_watch import Watch
+
+    Watch.begin_look = lambda _: blow()  # type: ignore[method-assign, assignment, return-value]
 
 
 def _watch_requests(wanted: str, blow: Callable[[], None]) -> None:
