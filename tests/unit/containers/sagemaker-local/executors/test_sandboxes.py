@@ -20,7 +20,7 @@ from sagemaker_local.images.writable_layer import LAYER, has_pip
 from sagemaker_local.settings import Settings
 
 BASE = "import os, pathlib, sys, time\nbase = pathlib.Path(os.environ.get('SAGEMAKER_BASE_DIR', '/opt/ml'))\n"
-WAIT_S = 20.0
+WAIT_S = 120.0
 
 
 def program(text: str) -> str:
