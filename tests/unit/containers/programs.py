@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[3]
 CONTAINERS = ROOT / "containers"
 NEO = CONTAINERS / "sagemaker-local/src/sagemaker_local/neo"
 ENVIRONMENTS = ROOT / "build/test-environments"
-SERVER_START_S = 60
+SERVER_START_S = 120
 
 
 def has_libgomp() -> bool:
@@ -168,24 +168,35 @@ class Image:
             more: Environment variables.
             program: Where its functions are, if not in the image.
         """
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        environ = self.environ(base, {"SAGEMAKER_BIND_TO_PORT": str(port), **(more or {})})
-        log = (base / "server.log").open("w")
-        process = subprocess.Popen(["serve"], env=environ, cwd=program or self.source, stdout=log, stderr=log)
-        try:
-            server = Server(port, process)
-            deadline = time.monotonic() + SERVER_START_S
-            while not server.answers():
-                assert process.poll() is None, (base / "server.log").read_text()
-                assert time.monotonic() < deadline, "the server does not answer /ping"
-                time.sleep(0.05)
-            yield server
-        finally:
-            process.terminate()
-            process.wait(20)
-            log.close()
+        with held_port() as port, (base / "server.log").open("w") as log:
+            environ = self.environ(base, {"SAGEMAKER_BIND_TO_PORT": str(port), **(more or {})})
+            process = subprocess.Popen(
+                ["serve"], env=environ, cwd=program or self.source, stdout=log, stderr=log
+            )
+            try:
+                server = Server(port, process)
+                deadline = time.monotonic() + SERVER_START_S
+                while not server.answers():
+                    assert process.poll() is None, (base / "server.log").read_text()
+                    assert time.monotonic() < deadline, "the server does not answer /ping"
+                    time.sleep(0.05)
+                yield server
+            finally:
+                process.terminate()
+                process.wait(60)
+
+
+@contextmanager
+def held_port() -> Iterator[int]:
+    """A port for a program that sets SO_REUSEADDR, as servers do; nobody else is given it meanwhile.
+
+    Who binds with that option may do so beside a socket that has it too and does not listen, while the kernel
+    does not choose such a port for others.
+    """
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +209,7 @@ class Server:
     def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             connection.request(method, path, body, dict(headers or {}))
             response = connection.getresponse()

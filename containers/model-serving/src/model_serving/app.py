@@ -6,6 +6,8 @@ Sources: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inferen
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
@@ -34,6 +36,8 @@ PAYLOAD_MB = 6
 """What AWS takes as MaxPayloadInMB by default."""
 UNDER_WAY_MB = 100
 """The most that AWS takes for MaxConcurrentTransforms times MaxPayloadInMB."""
+LINGER_S = 10.0
+"""So long a client may go on sending a body that was refused."""
 
 
 Headers = list[tuple[bytes, bytes]]
@@ -172,6 +176,7 @@ class App:
         headers = scope["headers"]
         known = dict(headers)
         body = b""
+        unread = False
         try:
             length = int(known.get(b"content-length", b"0"))
             if length > self._settings.max_body_bytes:
@@ -185,12 +190,18 @@ class App:
         except Gone:
             self._metrics.left()
             return
+        except TooLarge as error:
+            reply, unread = self._reply_to(error, handler, headers), True
         except Exception as error:  # what the user's functions raise is the answer
             reply = self._reply_to(error, handler, headers)
-        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers()})
-        await send({"type": "http.response.body", "body": reply.body})
         took_s = time.perf_counter() - began
+        # Before it goes out: who has an answer finds it counted, whichever process tells the sums.
         self._metrics.end(reply.status, took_s)
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers()})
+        await send({"type": "http.response.body", "body": reply.body, "more_body": unread})
+        if unread:
+            await _linger(receive)
+            await send({"type": "http.response.body", "body": b""})
         self._log(reply, took_s, scope["path"], headers, len(body))
 
     def _reply_to(self, error: Exception, handler: Handler, headers: Headers) -> Reply:
@@ -290,6 +301,17 @@ class App:
             await _answer(send, *_refused(refusal))
             return
         await self._invoke(handler, scope, receive, send)
+
+
+async def _linger(receive: Receive) -> None:
+    """Take what the client still sends, and forget it.
+
+    Closing on it resets the connection, and a reset takes away from the client what it was answered.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_S):
+            while (await receive()).get("more_body", False):
+                pass
 
 
 def _name(scope: Scope) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+from types import FrameType
 
 import numpy as np
 import uvicorn
@@ -77,9 +78,14 @@ def run(
         timeout_graceful_shutdown=settings.drain_s,
     )
     server = Server(config)
-    # uvicorn raises the signal again when it has drained; the process has ended well by then.
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        # Before uvicorn takes over, because who sent it sends no other. Afterwards uvicorn raises it again,
+        # when it has drained; the process has ended well by then.
+        server.should_exit = True
+
     for number_of_signal in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number_of_signal, lambda *_: None)
+        signal.signal(number_of_signal, stop)
 
     def orphaned(pipe: int) -> None:
         server.should_exit = True

@@ -215,6 +215,25 @@ def test_a_client_that_does_not_read_is_not_answered_at_once(served: App, runner
     runner.run(scenario())
 
 
+def test_who_has_an_answer_finds_it_counted(served: App, runner: asyncio.Runner) -> None:
+    """On uvicorn's way too: another process may tell the sums before this one goes on."""
+    counted: list[bytes] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"1,2,3"}
+
+    async def send(message: Any) -> None:
+        counted.append(served._metrics.text())
+
+    headers = [(b"content-type", b"text/csv")]
+    scope = {"type": "http", "path": "/invocations", "method": "POST", "headers": headers}
+    runner.run(served(scope, receive, send))
+    assert len(counted) == 2
+    for text in counted:
+        assert b'model_requests_total{status="200"} 1' in text
+        assert b"model_requests_in_progress 0" in text
+
+
 def test_heads_do_not_pile_up() -> None:
     heads = Heads()
     for number in range(3 * KEPT):

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -17,12 +18,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.containers.programs import Image, Server
+from tests.unit.containers.programs import Image, Server, held_port
 
 SERVING = Image("model-serving")
 
 MODEL = """
 import os, time
+from pathlib import Path
 import numpy as np
 
 
@@ -41,8 +43,10 @@ def model_fn(model_dir):
 def predict_fn(rows, model):
     if rows[0, 0] == -1:
         raise KeyError("no such customer")
-    if rows[0, 0] == -2:  # as slow as the second value says
-        time.sleep(rows[0, 1])
+    if rows[0, 0] == -2:  # as slow as the test that looks on
+        Path("begun").touch()
+        while not Path("go").exists():
+            time.sleep(0.01)
     if rows[0, 0] == -3:
         os._exit(9)
     return model.predict(rows)
@@ -76,7 +80,7 @@ def metric(server: Server, name: str) -> float:
     return float(found[1]) if found else 0.0
 
 
-def eventually(condition: object, seconds: float = 10) -> None:
+def eventually(condition: object, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, "it never came true"
@@ -133,7 +137,7 @@ def test_a_body_that_is_too_long_is_not_read(server: Server) -> None:
     status, text = server.invoke(b"1,2,3\n" * 200_000)
     assert status == 413
     assert "1048576 are accepted (MODEL_SERVER_MAX_BODY_MB)" in text
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
         connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
         for _ in range(40):
@@ -141,11 +145,29 @@ def test_a_body_that_is_too_long_is_not_read(server: Server) -> None:
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
+@pytest.mark.parametrize("length", [b"Content-Length: 9000000", b"Transfer-Encoding: chunked"])
+def test_who_is_still_sending_gets_the_refusal_too(server: Server, length: bytes) -> None:
+    """Not a reset, which would take it away, as most clients read when they have sent all."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n" + length + b"\r\n\r\n"
+        piece = b"186A0\r\n" + b"1" * 100_000 + b"\r\n"
+        connection.sendall(head)
+        for _ in range(11):
+            connection.sendall(piece)
+        select.select([connection], [], [], 60)  # it is refused
+        for _ in range(40):
+            connection.sendall(piece)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(1000), b""))
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert answer.endswith(b" are accepted (MODEL_SERVER_MAX_BODY_MB)\n")
+
+
 def test_requests_in_pieces_and_in_a_row(server: Server) -> None:
     """The short way and uvicorn's own give the same answers on one connection."""
     head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nContent-Length: %d\r\n%b\r\n"
     many = b"1,2,3\n" * 20_000  # too long for the short way
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         reader = connection.makefile("rb")
 
         def answer() -> bytes:
@@ -196,10 +218,12 @@ def test_metrics_are_summed_over_processes(server: Server) -> None:
 
 def test_every_request_is_a_line_of_json(server: Server, base: Path) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.port)
+    began = time.monotonic()
     connection.request(
         "POST", "/invocations", b"1,2", {"Content-Type": "text/csv", "X-Amzn-RequestId": "abc-1"}
     )
     assert connection.getresponse().status == 400
+    most_ms = (time.monotonic() - began) * 1000
 
     def line() -> dict[str, object] | None:
         text = (base / "server.log").read_text()
@@ -211,7 +235,7 @@ def test_every_request_is_a_line_of_json(server: Server, base: Path) -> None:
     assert entry["status"] == 400
     assert entry["reason"] == "row 1 has 2 values, the model takes 3"
     assert entry["path"] == "/invocations"
-    assert 0 < float(str(entry["ms"])) < 1000
+    assert 0 < float(str(entry["ms"])) <= most_ms
 
 
 def test_a_process_that_dies_is_replaced(server: Server, base: Path) -> None:
@@ -228,18 +252,27 @@ def test_a_process_that_dies_is_replaced(server: Server, base: Path) -> None:
     eventually(lambda: metric(server, "model_worker_starts_total") == starts + 2)
 
 
+def listens(server: Server) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", server.port)) == 0
+
+
 def test_sigterm_drains(tmp_path: Path) -> None:
     in_threads = {"MODEL_SERVER_WORKERS": "2", "MODEL_SERVER_INLINE_KB": "0"}  # /metrics answers meanwhile
     with (
         SERVING.server(tmp_path, in_threads, program(tmp_path)) as server,
         ThreadPoolExecutor(6) as callers,
     ):
-        slow = [callers.submit(server.invoke, "-2,0.4,0") for _ in range(6)]
-        eventually(lambda: metric(server, "model_requests_in_progress") >= 1)
-        time.sleep(0.2)  # all have been sent
-        server.process.send_signal(signal.SIGTERM)
-        assert [call.result() for call in slow] == [(200, "-1.6,-2.0\n")] * 6
-        assert server.process.wait(20) == 0
+        try:
+            slow = [callers.submit(server.invoke, f"-2,{number},0") for number in range(6)]
+            eventually(lambda: metric(server, "model_requests_in_progress") == 6)
+            server.process.send_signal(signal.SIGTERM)
+            eventually(lambda: not listens(server))
+            assert not any(call.done() for call in slow)
+        finally:
+            (tmp_path / "program/go").touch()
+        assert [call.result() for call in slow] == [(200, f"{number - 2}.0,-2.0\n") for number in range(6)]
+        assert server.process.wait(60) == 0
         with pytest.raises(ConnectionError):
             server.invoke("1,2,3")
 
@@ -249,26 +282,47 @@ def test_one_process_drains_too(tmp_path: Path) -> None:
         SERVING.server(tmp_path, {"MODEL_SERVER_WORKERS": "1"}, program(tmp_path)) as server,
         ThreadPoolExecutor(2) as callers,
     ):
-        slow = callers.submit(server.invoke, "-2,0.5,0")
-        time.sleep(0.2)
-        server.process.send_signal(signal.SIGTERM)
+        try:
+            slow = callers.submit(server.invoke, "-2,0.5,0")
+            eventually((tmp_path / "program/begun").exists)
+            server.process.send_signal(signal.SIGTERM)
+        finally:
+            (tmp_path / "program/go").touch()
         assert slow.result() == (200, "-1.5,-2.0\n")
-        assert server.process.wait(20) == 0
+        assert server.process.wait(60) == 0
+
+
+def test_a_sigterm_while_it_gets_ready_is_not_lost(tmp_path: Path, port: int) -> None:
+    """A process says that it serves right before uvicorn takes signals over: this one gets one then."""
+    at_once = "import signal\nimport model_serving.worker\n"
+    at_once += "model_serving.worker.say = lambda text: os.kill(os.getpid(), signal.SIGTERM)\n"
+    told = {"SAGEMAKER_BIND_TO_PORT": str(port), "MODEL_SERVER_WORKERS": "1"}
+    folder = program(tmp_path, MODEL + at_once)
+    process = subprocess.Popen(["serve"], env=SERVING.environ(tmp_path, told), cwd=folder)
+    try:
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_who_would_wait_too_long_is_sent_away(tmp_path: Path) -> None:
     more = {"MODEL_SERVER_WORKERS": "1", "MODEL_SERVER_QUEUE": "2", "MODEL_SERVER_INLINE_KB": "0"}
 
     def call(server: Server) -> tuple[int, str, str | None]:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
-        connection.request("POST", "/invocations", b"-2,0.3,0", {"Content-Type": "text/csv"})
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+        connection.request("POST", "/invocations", b"-2,0,0", {"Content-Type": "text/csv"})
         response = connection.getresponse()
         return response.status, response.read().decode(), response.getheader("Retry-After")
 
     with SERVING.server(tmp_path, more, program(tmp_path)) as server, ThreadPoolExecutor(10) as callers:
-        calls = [callers.submit(call, server) for _ in range(10)]
-        assert server.request("GET", "/ping")[0] == 200
-        assert not all(each.done() for each in calls), "a thread predicts meanwhile"
+        try:
+            calls = [callers.submit(call, server) for _ in range(10)]
+            eventually(lambda: sum(each.done() for each in calls) == 7)
+            assert server.request("GET", "/ping")[0] == 200, "a thread predicts meanwhile"
+            assert sum(each.done() for each in calls) == 7
+        finally:
+            (tmp_path / "program/go").touch()
         answers = [each.result() for each in calls]
     statuses = sorted(status for status, _, _ in answers)
     assert statuses == [200] * 3 + [503] * 7
@@ -298,15 +352,19 @@ def model_fn(model_dir):
     more = {
         "MODEL_SERVER_WORKERS": "1",
         "MODEL_SERVER_BATCH_MAX_ROWS": "8",
-        "MODEL_SERVER_BATCH_WAIT_MS": "300",
+        "MODEL_SERVER_BATCH_WAIT_MS": "20000",  # until all of them have come, however slow the machine
     }
     with SERVING.server(tmp_path, more, program(tmp_path, counting)) as server, ThreadPoolExecutor(9) as pool:
         answers = list(pool.map(lambda number: server.invoke(f"{number},1"), range(8)))
         assert answers == [(200, f"{number + 1}.0,8.0\n") for number in range(8)]
         # One who is refused takes no other with him.
-        answers = list(pool.map(lambda number: server.invoke(f"{number},1"), (1, 13, 2)))
-        assert [status for status, _ in answers] == [200, 500, 200]
+        answers = list(pool.map(lambda number: server.invoke(f"{number},1"), range(6, 14)))
+        assert [status for status, _ in answers] == [200] * 7 + [500]
         assert server.invoke("1,2,3") == (400, "row 1 has 3 values, the model takes 2\n")
+    # Who comes alone waits no longer than that.
+    more["MODEL_SERVER_BATCH_WAIT_MS"] = "50"
+    with SERVING.server(tmp_path, more, tmp_path / "program") as server:
+        assert server.invoke("5,1") == (200, "6.0,1.0\n")
 
 
 def test_transform_fn_does_it_all(tmp_path: Path) -> None:
@@ -322,18 +380,19 @@ def transform_fn(model, body, content_type, accept):
         assert server.invoke("hello", "text/plain") == (200, "HELLO!")
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+@pytest.fixture
+def port() -> Iterator[int]:
+    with held_port() as held:
+        yield held
 
 
 def refused(tmp_path: Path, text: str, more: dict[str, str] | None = None) -> str:
     folder = program(tmp_path, text)
-    environ = SERVING.environ(tmp_path, {"SAGEMAKER_BIND_TO_PORT": str(free_port()), **(more or {})})
-    done = subprocess.run(
-        ["serve"], env=environ, cwd=folder, capture_output=True, text=True, check=False, timeout=60
-    )
+    with held_port() as port:
+        environ = SERVING.environ(tmp_path, {"SAGEMAKER_BIND_TO_PORT": str(port), **(more or {})})
+        done = subprocess.run(
+            ["serve"], env=environ, cwd=folder, capture_output=True, text=True, check=False, timeout=120
+        )
     assert done.returncode == 1, done.stdout
     return done.stderr
 
@@ -378,14 +437,13 @@ def test_a_taken_port_is_not_shared(server: Server, tmp_path: Path) -> None:
     assert f"cannot listen on 127.0.0.1:{server.port}" in refused(tmp_path, MODEL, told)
 
 
-def test_a_model_with_threads_is_loaded_by_every_process(tmp_path: Path) -> None:
+def test_a_model_with_threads_is_loaded_by_every_process(tmp_path: Path, port: int) -> None:
     text = MODEL.replace(
         "    return Sums()",
         "    import threading\n    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
         "    print('loaded in', os.getpid(), flush=True)\n    return Sums()",
     )
     text = text.replace("import os, time\n", "import os, time\ntime.sleep(0.3)\n")
-    port = free_port()
     told = {"SAGEMAKER_BIND_TO_PORT": str(port), "MODEL_SERVER_WORKERS": "2"}
     folder = program(tmp_path, text)
     with (tmp_path / "server.log").open("w") as output:
@@ -410,7 +468,7 @@ def test_a_model_with_threads_is_loaded_by_every_process(tmp_path: Path) -> None
         assert "the model started 1 threads" in log.read_text()
     finally:
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_models_come_and_go(tmp_path: Path) -> None:
@@ -515,13 +573,12 @@ def test_workers_of_native_code_have_a_cpu_each(tmp_path: Path, server: Server) 
     assert [os.sched_getaffinity(pid) for pid in workers(server)] == [CPUS] * 2
 
 
-def test_cold_start_of_a_compiled_model(tmp_path: Path) -> None:
+def test_cold_start_of_a_compiled_model(tmp_path: Path, port: int) -> None:
     """Prints what it takes; docs/serving.md has the figures of a quiet machine."""
     compiled_model(tmp_path)
     (tmp_path / "program").mkdir()
     taken_ms, resident_mb = [], 0.0
     for _ in range(3):
-        port = free_port()
         told = {"SAGEMAKER_BIND_TO_PORT": str(port), "MODEL_SERVER_WORKERS": "1"}
         environ = SERVING.environ(tmp_path, told)
         began = time.monotonic()
@@ -544,5 +601,5 @@ def test_cold_start_of_a_compiled_model(tmp_path: Path) -> None:
             assert "pandas" not in Path(f"/proc/{process.pid}/maps").read_text()
         finally:
             process.terminate()
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
     print(f"first answer after {np.median(taken_ms):.0f} ms, resident {resident_mb:.0f} MB")

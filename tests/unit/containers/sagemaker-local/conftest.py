@@ -23,7 +23,7 @@ def settings(tmp_path: Path) -> Settings:
     """A server's settings with directories of the test's own."""
     (tmp_path / "containers").mkdir()
     (tmp_path / "data").mkdir()
-    return Settings(data_dir=tmp_path / "data", containers_dir=tmp_path / "containers", stop_grace_s=5)
+    return Settings(data_dir=tmp_path / "data", containers_dir=tmp_path / "containers", stop_grace_s=60)
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import pytest
 import uvicorn
@@ -34,13 +35,43 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 
 @pytest.fixture
-async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+def limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HEADERS_TIMEOUT_S", 0.3)
     monkeypatch.setattr(connection, "BODY_IDLE_TIMEOUT_S", 0.3)
     monkeypatch.setattr(connection, "CHECK_INTERVAL_S", 0.1)
-    config = uvicorn.Config(
-        application, port=0, http=connection.Connection, lifespan="off", log_level="critical"
-    )
+
+
+class Watched(connection.Connection):
+    """A connection with a clock that the test turns; counts what it took and how often it looked."""
+
+    now_s = 0.0
+    received = looks = 0
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        loop, clock = self.loop, type(self)
+
+        class Loop:
+            def time(self) -> float:
+                return clock.now_s
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(loop, name)
+
+        self.loop = cast(asyncio.AbstractEventLoop, Loop())
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        type(self).received += len(data)
+
+    def _check_time(self) -> None:
+        super()._check_time()
+        type(self).looks += 1
+
+
+@asynccontextmanager
+async def serving(http: type[connection.Connection]) -> AsyncIterator[int]:
+    config = uvicorn.Config(application, port=0, http=http, lifespan="off", log_level="critical")
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
@@ -50,14 +81,19 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     await task
 
 
-async def said(port: int, *parts: bytes, pause_s: float = 0.0) -> bytes:
+@pytest.fixture
+async def port(limits: None) -> AsyncIterator[int]:
+    async with serving(connection.Connection) as port:
+        yield port
+
+
+async def said(port: int, *parts: bytes) -> bytes:
     """Everything that comes back until the server closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         for part in parts:
             writer.write(part)
             await writer.drain()
-            await asyncio.sleep(pause_s)
         return await asyncio.wait_for(reader.read(), 60)
     except ConnectionError:
         return b""
@@ -74,10 +110,27 @@ async def test_who_is_slow_is_told_goodbye(port: int) -> None:
     assert await said(port) == b""
 
 
-async def test_who_goes_on_may_take_his_time(port: int) -> None:
-    letters = [bytes([letter]) for letter in b"abcdef"]
-    answer = await said(port, HEAD + b"Connection: close\r\n\r\n", *letters, pause_s=0.15)
-    assert answer.endswith(b"\r\n\r\n6")
+async def test_who_goes_on_may_take_his_time(limits: None) -> None:
+    """Each pause is shorter than the limit, all together are longer."""
+
+    class Served(Watched):
+        """With numbers of its own."""
+
+    async with serving(Served) as port, asyncio.timeout(60):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        sent = HEAD + b"Connection: close\r\n\r\n"
+        writer.write(sent)
+        for letter in b"abcdef":
+            while Served.received < len(sent):  # noqa: ASYNC110 - the server tells nobody
+                await asyncio.sleep(0.01)
+            Served.now_s += 0.2
+            looks = Served.looks
+            while Served.looks < looks + 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            writer.write(bytes([letter]))
+            sent += bytes([letter])
+        assert (await reader.read()).endswith(b"\r\n\r\n6")
+        writer.close()
 
 
 async def test_a_connection_is_used_again(port: int) -> None:

@@ -145,6 +145,8 @@ class JobEngine:
             run.abandoned.set()
             await run.close()
             await asyncio.to_thread(remove_tree, run.directory)
+        # A stop in the moment of its end finds nothing to stop: nobody would end the job a second time.
+        self._runs.pop((run.kind.kind, run.name), None)
         end()  # last, so that who sees the end also sees all of the log and no leftovers
         if run.kind is KINDS["training_job"]:
             self.warm_pools.release(run.name)

@@ -98,14 +98,16 @@ class Health:
         self._ready.set()
         failures = 0
         while failures < UNHEALTHY_PINGS:
-            self._suspected.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEALTH_POLL_S):  # wait_for loses cancellations in Python 3.11
                     await self._suspected.wait()
+            self._suspected.clear()
             up = await _ping(client)
             if up or (up is None and self._busy()):
                 failures = 0 if up else failures
-                self._ready.set()
+                # The answer may be older than what somebody saw while it was waited for: it is asked again.
+                if not self._suspected.is_set():
+                    self._ready.set()
             elif not self._busy():
                 failures += 1
                 self._log(f"Health check {failures} of {UNHEALTHY_PINGS} failed.")

@@ -12,7 +12,7 @@ import pytest
 
 from sagemaker_local.executors.base import Executor, Program, RunningProgram
 
-WAIT_S = 20.0
+WAIT_S = 120.0
 ECHO = """#!/usr/bin/env python
 import os, pathlib, socket, time
 while not pathlib.Path("/opt/ml/listen").exists():

@@ -18,9 +18,10 @@ import pytest
 from sagemaker_local.executors.base import Executor, ImageError, Program, RunningProgram, Source
 from sagemaker_local.images.writable_layer import LAYER, has_pip
 from sagemaker_local.settings import Settings
+from tests.unit.containers.programs import held_port
 
 BASE = "import os, pathlib, sys, time\nbase = pathlib.Path(os.environ.get('SAGEMAKER_BASE_DIR', '/opt/ml'))\n"
-WAIT_S = 20.0
+WAIT_S = 120.0
 
 
 def program(text: str) -> str:
@@ -225,7 +226,7 @@ async def test_a_sandbox_hides_the_servers_data_and_other_processes(harness, mak
     assert harness.lines == ["False", "True algo-1", listed, "Read-only file system"]
 
 
-async def test_a_port_is_told_and_reachable(harness, make_image, unused_tcp_port):
+async def test_a_port_is_told_and_reachable(harness, make_image):
     uri = make_image("server", {"serve": program("""
         import http.server
         address = ("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"]))
@@ -233,11 +234,12 @@ async def test_a_port_is_told_and_reachable(harness, make_image, unused_tcp_port
         print("ready")
         server.serve_forever()
     """)})  # fmt: skip
-    running = await harness.start(uri, "serve", port=unused_tcp_port)
-    await harness.line("ready")
-    _, writer = await asyncio.open_connection("127.0.0.1", unused_tcp_port)
-    writer.close()
-    await running.stop(1)
+    with held_port() as port:
+        running = await harness.start(uri, "serve", port=port)
+        await harness.line("ready")
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
+        await running.stop(1)
 
 
 SERVER = """
@@ -290,7 +292,7 @@ def test_no_process_survives_a_killed_server(executor, settings, make_image, mom
     assert asyncio.run(gone(marker))
 
 
-async def test_an_isolated_program_talks_to_nobody_but_itself(harness, make_image, unused_tcp_port):
+async def test_an_isolated_program_talks_to_nobody_but_itself(harness, make_image):
     uri = make_image("hermit", {"train": program("""
         import socket
         with socket.create_server(("127.0.0.1", 0)) as own:
@@ -300,15 +302,16 @@ async def test_an_isolated_program_talks_to_nobody_but_itself(harness, make_imag
         except OSError as error:
             print(error.strerror)
     """)})  # fmt: skip
-    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", unused_tcp_port):
+    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as server:
+        port = str(server.sockets[0].getsockname()[1])
         if harness.executor.name == "base-directory":
             with pytest.raises(ImageError, match="EnableNetworkIsolation needs a sandbox"):
-                await harness.run(uri, "train", str(unused_tcp_port), network=False)
+                await harness.run(uri, "train", port, network=False)
             return
-        assert await harness.run(uri, "train", str(unused_tcp_port), network=False) == 0
+        assert await harness.run(uri, "train", port, network=False) == 0
         assert harness.lines == ["Connection refused"]
         harness.lines.clear()
-        assert await harness.run(uri, "train", str(unused_tcp_port)) == 0
+        assert await harness.run(uri, "train", port) == 0
         assert harness.lines == []
 
 

@@ -3,11 +3,13 @@ import threading
 
 import pytest
 
+from sagemaker_local.images import package_indexes
 from sagemaker_local.images.package_indexes import usable
 
 
 @pytest.fixture
-def index():
+def index(monkeypatch):
+    monkeypatch.setattr(package_indexes, "ANSWER_TIMEOUT_S", 60.0)
     server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

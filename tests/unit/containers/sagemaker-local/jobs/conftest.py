@@ -22,7 +22,7 @@ from sagemaker_local.settings import Settings
 from sagemaker_local.store import Store
 
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
-WAIT_S = 30.0
+WAIT_S = 120.0
 
 
 class Jobs:
@@ -59,7 +59,7 @@ class Jobs:
             "RoleArn": ROLE,
             "OutputDataConfig": {"S3OutputPath": "s3://bucket/models"},
             "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
-            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 600},
         }
         await self.call("CreateTrainingJob", **{**request, **more})
 

@@ -51,7 +51,7 @@ async def test_a_jobs_inputs_and_outputs_are_copied_by_the_kernel(
 
 async def test_files_go_up_several_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outputs, "SIDE_BY_SIDE", 2)
-    together = threading.Barrier(2, timeout=10)
+    together = threading.Barrier(2, timeout=60)
     keys = set()
 
     def put(bucket: str, key: str, path: Path) -> None:

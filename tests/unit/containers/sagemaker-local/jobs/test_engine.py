@@ -60,6 +60,16 @@ async def test_who_waits_for_a_jobs_end_sees_it(jobs, make_image):
     await jobs.engine.ended("training_job", "nobody")
 
 
+async def test_a_stop_in_the_moment_of_a_jobs_end_leaves_its_end(jobs, make_image, monkeypatch):
+    """As searches and pipelines ask for it, who do not look at the job's record before."""
+    monkeypatch.setattr(
+        jobs.engine.warm_pools, "release", lambda name: jobs.engine.stop("training_job", name)
+    )
+    await jobs.train("name", make_image("quick", {"train": QUICK}))
+    await jobs.engine.ended("training_job", "name")
+    assert jobs.document("training_job", "name")["TrainingJobStatus"] == "Completed"
+
+
 async def test_a_name_is_taken_for_ever_and_a_finished_job_cannot_be_stopped(jobs, make_image):
     uri = make_image("quick", {"train": QUICK})
     await jobs.train("name", uri)

@@ -60,7 +60,11 @@ def test_deleting_a_group_leaves_others(store: LogStore) -> None:
     assert (messages(store, "/g", "s"), messages(store, "/h", "s")) == (["new"], ["kept"])
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     times=st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=4),
     limit=st.integers(1, 4),

@@ -40,7 +40,11 @@ def lines_of(page: Page) -> list[str]:
     return sorted([info.key for info in page.objects] + page.common_prefixes, key=str.encode)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     keys=KEYS,
     prefix=TEXT,
@@ -72,7 +76,11 @@ def test_pages_add_up_to_the_model(
         assert all(key.endswith(delimiter) for key in page.common_prefixes)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(keys=KEYS, after=TEXT)
 def test_start_after_any_text(database: Database, keys: set[str], after: str) -> None:
     with database.writing() as connection:

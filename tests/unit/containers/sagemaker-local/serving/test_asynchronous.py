@@ -31,7 +31,9 @@ CONFIG = {"OutputConfig": {"S3OutputPath": "s3://out", "NotificationConfig": {"S
 
 
 def request(name: str, *, age_s: float = 0) -> AsynchronousRequest:
-    return AsynchronousRequest(name, f"s3://out/{name}", f"s3://out/{name}-error", time.time() - age_s, 60, 5)
+    return AsynchronousRequest(
+        name, f"s3://out/{name}", f"s3://out/{name}-error", time.time() - age_s, 600, 5
+    )
 
 
 class World:
@@ -119,7 +121,7 @@ async def test_a_request_waits_for_a_container_and_expires(world: World) -> None
     inference = world.inference()
     world.refusals = 3
     inference.queue.add(NAME, CREATED, request("waits"), b"waits")
-    inference.queue.add(NAME, CREATED, request("late", age_s=61), b"late")
+    inference.queue.add(NAME, CREATED, request("late", age_s=601), b"late")
     await worked_off(inference)
     assert world.asked.count(b"waits") == 4
     assert b"late" not in world.asked
@@ -132,7 +134,7 @@ async def test_it_closes_though_it_is_woken_at_the_same_moment(world: World, ste
     for _ in range(5):
         inference = world.inference()
         inference.queue.add(NAME, CREATED, request("first"), b"")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await inference.start()
             while inference.queue.backlog():  # noqa: ASYNC110 - the database tells nobody
                 await asyncio.sleep(0.01)

@@ -49,7 +49,32 @@ async def test_one_that_broke_a_connection_is_asked_before_it_gets_another(
     await health.comes_up()
     health.suspect()
     assert not health.ready
-    await asyncio.wait_for(client.asked.wait(), 5)
+    await asyncio.wait_for(client.asked.wait(), 60)
     await asyncio.sleep(0)
     assert health.ready is ready
+    watching.cancel()
+
+
+async def test_a_ping_from_before_it_broke_a_connection_is_no_answer_to_that() -> None:
+    """The container answered, and died of another request before anybody read what it answered."""
+    health = Health(lambda _: None, lambda: True)
+    answered: list[bool] = []
+
+    class Broken:
+        async def request(self, *_: Any, **__: Any) -> Answer:
+            answered.append(health.ready)
+            if len(answered) == 2:
+                health.suspect()  # while this one is under way
+            if len(answered) > 2:
+                await asyncio.Event().wait()
+            return Answer(status=200)
+
+    watching = asyncio.create_task(health.watch(cast(Client, Broken()), None))
+    await health.comes_up()
+    health.suspect()
+    async with asyncio.timeout(60):
+        while len(answered) < 3:  # noqa: ASYNC110 - it is to ask again at once
+            await asyncio.sleep(0.01)
+    assert answered == [False, False, False]
+    assert not health.ready
     watching.cancel()

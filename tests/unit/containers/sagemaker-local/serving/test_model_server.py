@@ -19,7 +19,7 @@ from sagemaker_local.serving.container import Container
 from sagemaker_local.serving.http import ConnectionLost
 from sagemaker_local.serving.model_server import ModelServer, PingError, ServeError
 
-WAIT_S = 30.0
+WAIT_S = 120.0
 SERVE = """#!/usr/bin/env python
 import os, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -69,7 +69,7 @@ class Started:
         self.opt_ml = opt_ml
         self._image, self._executor = image, executor
 
-    def server(self, timeout_s: float = 20, **environment: str) -> ModelServer:
+    def server(self, timeout_s: float = 120, **environment: str) -> ModelServer:
         return ModelServer(
             Container(self._image, None, {}, environment),
             self.opt_ml,
@@ -89,7 +89,7 @@ def started(
 
 
 async def ask(server: ModelServer, body: bytes = b"") -> bytes:
-    return bytes((await server.request("POST", "/invocations", {}, body, timeout_s=10)).body)
+    return bytes((await server.request("POST", "/invocations", {}, body, timeout_s=60)).body)
 
 
 def alive(pid: int | None) -> bool:

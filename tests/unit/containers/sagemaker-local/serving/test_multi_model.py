@@ -59,7 +59,7 @@ async def server(
         executor=executor,
         objects=objects,
         log=print,
-        start_timeout_s=30,
+        start_timeout_s=120,
         memory_bytes=int(LIMIT_MIB * MIB / MEMORY_SHARE),
     )
     await server.start()
@@ -70,7 +70,7 @@ async def server(
 async def ask(server: MultiModelServer, number: int) -> str:
     headers = {TARGET_MODEL: f"{number}.tar.gz"}
     async with server.set_up(headers):
-        answer = await server.invoke(headers, b"", timeout_s=10)
+        answer = await server.invoke(headers, b"", timeout_s=60)
     version: str = json.loads(answer.body)["version"]
     return version
 
