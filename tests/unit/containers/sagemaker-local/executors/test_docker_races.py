@@ -17,7 +17,7 @@ import pytest
 from aiodocker import DockerError
 from aiodocker.stream import Message
 
-from sagemaker_local.executors import docker_program, docker_reaper
+from sagemaker_local.executors import docker_engine, docker_program, docker_reaper
 from sagemaker_local.executors.base import Program
 from sagemaker_local.executors.docker_network import SUBNET_ATTEMPTS, ContainerNetworks
 from sagemaker_local.executors.docker_program import ContainerProgram
@@ -32,7 +32,8 @@ class Networks:
     def __init__(self) -> None:
         self.there: dict[str, str] = {}
         self.deleted: Callable[[str], None] = lambda subnet: None
-        self.refused: set[str] = set()
+        self.refused: dict[str, int] = {}
+        """Networks that cannot be removed so many times, because something is still in them."""
 
     async def create(self, request: dict[str, Any]) -> Network:
         await asyncio.sleep(0)
@@ -64,7 +65,8 @@ class Network:
         return {"IPAM": {"Config": [{"Subnet": subnet, "Gateway": subnet.replace("0/24", "1")}]}}
 
     async def delete(self) -> None:
-        if self.name in self.networks.refused:
+        if self.networks.refused.get(self.name, 0) > 0:
+            self.networks.refused[self.name] -= 1
             raise DockerError(403, f"{self.name} has active endpoints")
         self.networks.deleted(self.networks.there.pop(self.name))
 
@@ -120,14 +122,34 @@ async def test_a_start_that_is_broken_off_does_not_keep_the_next_from_the_networ
     assert list(docker.networks.there) == [joined.network]
 
 
-async def test_a_network_that_cannot_be_removed_keeps_no_other(docker, networks):
+async def test_what_the_reaper_of_a_killed_server_is_removing_is_gone_in_a_moment(docker, monkeypatch):
+    monkeypatch.setattr(docker_engine, "REMOVE_POLL_S", 0)
+    docker.networks.there["left"], docker.networks.refused["left"] = "10.0.9.0/24", 3
+    await docker_engine.remove_network(docker, "left")
+    assert docker.networks.there == {}
+    answers = [DockerError(409, "removal is already in progress")] * 2 + [
+        DockerError(404, "no such container")
+    ]
+
+    async def delete(**_: Any) -> None:
+        raise answers.pop(0)
+
+    container = type("Container", (), {"delete": staticmethod(delete)})
+    docker.containers = type("Containers", (), {"container": lambda self, identity: container})()
+    await docker_engine.remove_container(docker, "left")
+    assert answers == []
+
+
+async def test_a_network_that_cannot_be_removed_keeps_no_other(docker, networks, monkeypatch):
+    monkeypatch.setattr(docker_engine, "REMOVE_TIMEOUT_S", 0)
+    monkeypatch.setattr(docker_engine, "REMOVE_POLL_S", 0)
     others = {"algo-1": "127.64.2.1", "algo-2": "127.64.2.2"}
     first = await networks.join(docker, host("algo-1", TWO_HOSTS))
     await networks.join(docker, host("algo-1", others))
-    docker.networks.refused = {first.network}
+    docker.networks.refused = {first.network: 1000}
     await networks.close(docker)
     assert list(docker.networks.there) == [first.network]
-    docker.networks.refused = set()
+    docker.networks.refused = {}
     assert (await networks.join(docker, host("algo-1", TWO_HOSTS))).network == first.network
 
 
@@ -217,7 +239,8 @@ async def test_nobody_waits_for_the_cause_of_a_death_that_was_asked_for():
     assert (program.out_of_memory, container.looks) == (False, 1)
 
 
-async def test_a_container_that_cannot_be_removed_leaves_its_network_all_the_same():
+async def test_a_container_that_cannot_be_removed_leaves_its_network_all_the_same(monkeypatch):
+    monkeypatch.setattr(docker_engine, "REMOVE_TIMEOUT_S", 0)
     container = Container(0, [False], 0, DockerError(500, "device or resource busy"))
     container.ended.set()
     program, said = follow(container)
