@@ -25,8 +25,8 @@ from demo.runs import RunRecord, follow, require_success
 from demo.stack import BUCKET, COMPONENTS
 from tests.docker.conftest import ROOT, docker
 
-UP_S = 600.0
-RUN_S = 900.0
+UP_S = 1200.0
+RUN_S = 1800.0
 LOG = ROOT / "build" / "docker" / "compose.log"
 WORKERS = 2
 SCORED_NIGHT = "2026-01-12T00:00:00Z"
@@ -105,7 +105,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     except (OSError, AssertionError) as error:
         pytest.skip(f"needs Docker Compose (make test-docker): {error}")
     try:
-        team.compose("build", timeout_s=600)
+        team.compose("build", timeout_s=UP_S)
         team.compose("up", "--detach", "--scale", f"worker={WORKERS}", timeout_s=UP_S)
         yield team
     finally:
