@@ -6,6 +6,7 @@ COMPOSE which Compose; without it `docker compose` is taken.
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import subprocess
@@ -197,16 +198,19 @@ def test_the_pipeline_ends_green_although_a_worker_is_killed_in_the_middle(team)
         same = (tasks[key]["state"], tasks[key]["try_number"]) == (task["state"], task["try_number"])
         return None if same else tasks[key]
 
+    def is_up(worker: str) -> bool:
+        return worker in team.containers("worker")
+
     while True:
         killed, task = until(in_the_middle, "a worker runs a task", RUN_S)
         docker("kill", killed)
-        became = until(lambda task=task: after(task), "it is seen that the task's worker is dead", RUN_S)
+        became = until(functools.partial(after, task), "it is seen that the task's worker is dead", RUN_S)
         assert became["state"] != "failed", became
         if became["state"] == "up_for_retry" or became["try_number"] > task["try_number"]:
             break
         # It was through, or had just begun to wait for its job: the worker comes back to die in a later one.
         docker("start", killed)
-        until(lambda killed=killed: killed in team.containers("worker"), "the worker is back", UP_S)
+        until(functools.partial(is_up, killed), "the worker is back", UP_S)
     follow(api, [build], timeout_s=RUN_S)
     require_success(api, [build])
     again = build.tasks[task["task_id"], task["map_index"]]

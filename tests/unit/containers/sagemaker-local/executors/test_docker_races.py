@@ -91,7 +91,7 @@ def host(name: str, hosts: dict[str, str]) -> Program:
 
 
 async def test_a_subnet_that_somebody_else_was_given_in_between_is_not_asked_for_again(docker, networks):
-    taken = []
+    taken: list[str] = []
 
     def take(subnet: str) -> None:
         if len(taken) < SUBNET_ATTEMPTS - 1:
