@@ -27,7 +27,7 @@ def docker(*arguments: str, check: bool = True, timeout_s: float = 120) -> str:
 def why_not() -> str | None:
     """Why these tests cannot run; None when they can."""
     try:
-        docker("image", "inspect", BASE, timeout_s=30)
+        docker("image", "inspect", BASE)
     except (OSError, AssertionError, subprocess.TimeoutExpired) as error:
         return f"needs a Docker engine with {BASE} (make test-docker): {error}"
     return None

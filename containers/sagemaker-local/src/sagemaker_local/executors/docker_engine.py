@@ -11,7 +11,8 @@ import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,9 @@ LABEL_IMAGE = "sagemaker-local.image"
 """The folder that an image was built from."""
 
 CHECK_TIMEOUT_S = 30.0
+REMOVE_TIMEOUT_S = 60.0
+REMOVE_POLL_S = 0.1
+GONE = 404
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
 
 
@@ -107,28 +111,41 @@ async def remove_leftovers(docker: aiodocker.Docker, data_dir: Path) -> int:
 
 async def remove_container(docker: aiodocker.Docker, identity: str) -> None:
     """Kill and remove a container, and wait until the engine has done so; that it is gone is fine."""
-    import aiodocker
 
-    container = docker.containers.container(identity)
-    try:
-        await container.delete(force=True, v=True)
-    except aiodocker.DockerError as error:
-        if error.status == 409:  # somebody else is removing it; its end is what counts
-            with contextlib.suppress(aiodocker.DockerError):
-                await container.wait(condition="removed")
-        elif error.status != 404:
-            raise
+    async def remove() -> None:
+        await docker.containers.container(identity).delete(force=True, v=True)
+
+    await _removed(remove)
 
 
 async def remove_network(docker: aiodocker.Docker, identity: str) -> None:
     """Remove a network; that it is gone is fine."""
+
+    async def remove() -> None:
+        await (await docker.networks.get(identity)).delete()
+
+    await _removed(remove)
+
+
+async def _removed(remove: Callable[[], Awaitable[None]]) -> None:
+    """Remove something until it is gone.
+
+    The reaper of a server that was killed may be removing the same, and what is in it, at the same time: the
+    engine then refuses for a while.
+    """
     import aiodocker
 
-    try:
-        await (await docker.networks.get(identity)).delete()
-    except aiodocker.DockerError as error:
-        if error.status != 404:
-            raise
+    deadline = time.monotonic() + REMOVE_TIMEOUT_S
+    while True:
+        try:
+            await remove()
+            return
+        except aiodocker.DockerError as error:
+            if error.status == GONE:
+                return
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(REMOVE_POLL_S)
 
 
 @contextlib.asynccontextmanager

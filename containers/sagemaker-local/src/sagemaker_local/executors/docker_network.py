@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 LISTENING_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 FIRST_HOST = 2
 """Of a subnet: 0 is its name, 1 the gateway."""
+TAKEN = 409
+SUBNET_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,9 @@ class ContainerNetworks:
         """Remove all; their containers are gone."""
         async with self._lock:
             for network in list(self._networks.values()):
-                await self._remove(docker, network)
+                # Of whatever kind: the others are to go, too, and the next start removes what is left.
+                with contextlib.suppress(Exception):
+                    await self._remove(docker, network)
 
     def _name(self, program: Program) -> str:
         kind = "shared" if program.network else "isolated"
@@ -141,17 +145,7 @@ class ContainerNetworks:
             "Labels": self._labels,
             "Options": {"com.docker.network.bridge.enable_icc": "true" if together else "false"},
         }
-        created = await docker.networks.create(request)
-        address = (await created.show())["IPAM"]["Config"][0]
-        if together:
-            # The engine gives fixed addresses only in a subnet that it was told: told what it chose itself.
-            await created.delete()
-            created = await docker.networks.create(
-                {
-                    **request,
-                    "IPAM": {"Config": [{"Subnet": address["Subnet"], "Gateway": address["Gateway"]}]},
-                }
-            )
+        address = await self._create(docker, request, together=together)
         relay, reached_at = None, None
         if not internal:
             relay = Relay(address["Subnet"], (self._host, self._port))
@@ -166,3 +160,40 @@ class ContainerNetworks:
                     "server. Use an engine of this machine's own, or another executor"
                 ) from error
         return _Network(name, address["Subnet"], relay, reached_at)
+
+    async def _create(
+        self, docker: aiodocker.Docker, request: dict[str, Any], *, together: bool
+    ) -> dict[str, str]:
+        """Have the engine make a network; its subnet and gateway."""
+        import aiodocker
+
+        for attempt in range(1, SUBNET_ATTEMPTS + 1):
+            created = await _created(docker, request)
+            address: dict[str, str] = (await created.show())["IPAM"]["Config"][0]
+            if not together:
+                return address
+            # The engine gives fixed addresses only in a subnet that it was told: told what it chose itself.
+            await created.delete()
+            own = {"Config": [{"Subnet": address["Subnet"], "Gateway": address["Gateway"]}]}
+            try:
+                await _created(docker, {**request, "IPAM": own})
+            except aiodocker.DockerError:
+                # Somebody else's network may have been given the subnet in between.
+                if attempt == SUBNET_ATTEMPTS:
+                    raise
+            else:
+                break
+        return address
+
+
+async def _created(docker: aiodocker.Docker, request: dict[str, Any]) -> aiodocker.docker.DockerNetwork:
+    """Make a network, in place of one that a start left which was broken off in the middle."""
+    import aiodocker
+
+    try:
+        return await docker.networks.create(request)
+    except aiodocker.DockerError as error:
+        if error.status != TAKEN:
+            raise
+    await remove_network(docker, request["Name"])
+    return await docker.networks.create(request)

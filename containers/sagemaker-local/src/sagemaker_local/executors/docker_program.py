@@ -22,8 +22,11 @@ logger = logging.getLogger(__name__)
 INIT_WAIT_S = 10.0
 INIT_POLL_S = 0.01
 
+OOM_LOOKS = 30
+OOM_POLL_S = 0.1
+
 KILLED = 137
-"""Exit code when the engine can no longer say it."""
+"""Exit code of SIGKILL; also when the engine can no longer say it."""
 
 
 class ContainerProgram:
@@ -56,6 +59,7 @@ class ContainerProgram:
         self._pid = pid
         self._address = address
         self._out_of_memory = False
+        self._killed = False
         self._log = log
         self._on_end = ended
         self._ended = asyncio.create_task(self._follow(output), name=f"container {identity[:12]}")
@@ -93,6 +97,7 @@ class ContainerProgram:
                 async with asyncio.timeout(grace_s):  # wait_for of 3.11 can lose a cancellation
                     return await self.wait()
         if not self._ended.done():
+            self._killed = True
             await self._signal("SIGKILL")
         return await self.wait()
 
@@ -125,8 +130,7 @@ class ContainerProgram:
         try:
             await self._pump(output)
             code = int((await self._container.wait())["StatusCode"])
-            state: dict[str, Any] = (await self._container.show())["State"]
-            self._out_of_memory = bool(state.get("OOMKilled"))
+            self._out_of_memory = await self._was_out_of_memory(code)
         except (aiodocker.DockerError, aiohttp.ClientError, OSError) as error:
             logger.warning("container %s was lost: %s", self._identity[:12], error)
             self._log(f"sagemaker-local: the container was lost: {error}; is Docker's engine running?")
@@ -134,8 +138,24 @@ class ContainerProgram:
         finally:
             with contextlib.suppress(aiodocker.DockerError, aiohttp.ClientError, OSError):
                 await remove_container(self._docker, self._identity)
+            # Also when the engine could not remove it: its place in the network is free all the same.
+            with contextlib.suppress(aiodocker.DockerError, aiohttp.ClientError, OSError):
                 await self._on_end()
         return code
+
+    async def _was_out_of_memory(self, code: int) -> bool:
+        """Whether the engine says so, which it may do a moment after it told of the end.
+
+        It hears of the two by different ways: https://github.com/moby/moby/blob/master/daemon/monitor.go
+        """
+        for _ in range(OOM_LOOKS):
+            shown: dict[str, Any] = await self._container.show()
+            if shown["State"].get("OOMKilled"):
+                return True
+            if code != KILLED or self._killed or not shown["HostConfig"].get("Memory"):
+                return False
+            await asyncio.sleep(OOM_POLL_S)
+        return False
 
     async def _pump(self, output: Stream) -> None:
         streams: dict[int, Lines] = {}

@@ -18,7 +18,6 @@ import sys
 import urllib.parse
 from typing import Any
 
-API = "/v1.40"
 TIMEOUT_S = 60.0
 
 
@@ -40,7 +39,7 @@ def ask(path: str, method: str, url: str) -> Any:
     """One request to the engine; None when it answers with no JSON."""
     connection = EngineConnection(path)
     try:
-        connection.request(method, API + url)
+        connection.request(method, url)  # without a version: engines refuse those that they find too old
         body = connection.getresponse().read()
         return json.loads(body) if body else None
     finally:

@@ -113,7 +113,11 @@ class JobEngine:
         self._runs[key] = run
         task = asyncio.create_task(self._live(run), name=f"{kind} {name}")
         self._tasks[key] = task
-        task.add_done_callback(lambda _: (self._tasks.pop(key, None), self._runs.pop(key, None)))
+        task.add_done_callback(lambda ended: self._forget(key, ended))
+
+    def _forget(self, key: tuple[str, str], ended: asyncio.Task[None]) -> None:
+        if self._tasks.get(key) is ended:  # not deleted and created anew meanwhile
+            del self._tasks[key], self._runs[key]
 
     def instances(self) -> list[tuple[str, str, str, int]]:
         """What runs: log group, ``<job>/<host>``, instance type and process id of each host of each job."""

@@ -6,10 +6,12 @@ import asyncio
 import gzip
 import os
 import tarfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice, repeat
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from sagemaker_local.errors import AwsError
 from sagemaker_local.jobs.left_behind import leads_away, require_own
@@ -22,6 +24,26 @@ SIDE_BY_SIDE = os.cpu_count() or 1
 """Uploads at a time: most of one is the MD5 of its ETag, which keeps a processor busy."""
 UPLOADS_QUEUED = 256
 
+Answer = TypeVar("Answer")
+
+
+async def to_its_end(work: Callable[[threading.Event], Answer]) -> Answer:
+    """Do something in a thread; who is interrupted comes back only when the thread is through.
+
+    A thread cannot be interrupted, and what it uploads must not come after the job's end.
+
+    Args:
+        work: Takes an event: once that is set nobody wants what is not begun.
+    """
+    given_up = threading.Event()
+    thread = asyncio.create_task(asyncio.to_thread(work, given_up))
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        given_up.set()
+        await asyncio.wait({thread})
+        raise
+
 
 async def upload_tree(run: JobRun, directories: Sequence[Path], destination: Location) -> int:
     """Upload every file below the hosts' directories, several at a time; returns how many there were.
@@ -29,7 +51,7 @@ async def upload_tree(run: JobRun, directories: Sequence[Path], destination: Loc
     Raises:
         JobFailed: the bucket is not there.
     """
-    return await asyncio.to_thread(_upload_tree, run, directories, destination)
+    return await to_its_end(lambda given_up: _upload_tree(run, directories, destination, given_up))
 
 
 async def upload_archive(run: JobRun, directories: Sequence[Path], destination: Location) -> None:
@@ -107,15 +129,21 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     return member
 
 
-def _upload_tree(run: JobRun, directories: Sequence[Path], destination: Location) -> int:
+def _upload_tree(
+    run: JobRun, directories: Sequence[Path], destination: Location, given_up: threading.Event
+) -> int:
+    def put(path: Path, key: Location) -> None:
+        if not given_up.is_set():
+            _put(run, path, key)
+
     count = 0
     with ThreadPoolExecutor(SIDE_BY_SIDE, "upload") as threads:
         for directory in directories:
             require_own(directory)
             found = files(directory)
-            while some := list(islice(found, UPLOADS_QUEUED)):
+            while not given_up.is_set() and (some := list(islice(found, UPLOADS_QUEUED))):
                 keys = [destination.join(*path.relative_to(directory).parts) for path in some]
-                count += len(list(threads.map(_put, repeat(run), some, keys)))
+                count += len(list(threads.map(put, some, keys)))
     return count
 
 

@@ -78,13 +78,15 @@ class WarmPools:
             return
         own = self._directory / name
         for record in self._store.list(TRAINING.kind):
-            if record.name != name and self._matches(record, document):
+            if record.name == name or not self._matches(record, document):
+                continue
+            # Others look for a pool at the same time, and its time may be up at this very moment.
+            if self._leave_available(record.name, "Reused", ReusedByJob=name):
                 self._disarm(record.name)
                 remove_tree(own)
                 cache = self._directory / record.name
                 if cache.exists():
                     cache.rename(own)
-                self._set(record.name, "Reused", ReusedByJob=name)
                 break
         own.mkdir(parents=True, exist_ok=True)
         self._set(name, "InUse")
@@ -131,14 +133,19 @@ class WarmPools:
         self._disarm(record.name)
         until = record.document["TrainingEndTime"] + keep_alive_s(record.document)
         if until <= now():
-            self._terminate(record.name)
+            self._expire(record.name)
             return
         loop = asyncio.get_running_loop()
-        self._timers[record.name] = loop.call_later(until - now(), self._terminate, record.name)
+        self._timers[record.name] = loop.call_later(until - now(), self._expire, record.name)
 
     def _disarm(self, name: str) -> None:
         if timer := self._timers.pop(name, None):
             timer.cancel()
+
+    def _expire(self, name: str) -> None:
+        self._disarm(name)
+        if self._leave_available(name, "Terminated"):
+            remove_tree(self._directory / name)
 
     def _terminate(self, name: str) -> None:
         self._disarm(name)
@@ -148,11 +155,23 @@ class WarmPools:
         except NotFound:
             return  # deleted meanwhile
 
-    def _set(self, name: str, status: str, **more: str) -> None:
+    def _leave_available(self, name: str, status: str, **more: str) -> bool:
+        """Take a pool that is available; whether it still was."""
+        try:
+            return self._set(name, status, only_from="Available", **more)
+        except NotFound:
+            return False  # deleted meanwhile
+
+    def _set(self, name: str, status: str, only_from: str | None = None, **more: str) -> bool:
         at = now()
+        done = False
 
         def change(record: Record) -> None:
+            nonlocal done
             before = record.document.get("WarmPoolStatus", {}).get("Status")
+            if only_from not in (None, before):
+                return
+            done = True
             new: dict[str, Any] = {"Status": status, **more}
             if before == "Available":
                 kept_s = min(at - record.document["TrainingEndTime"], keep_alive_s(record.document))
@@ -160,6 +179,7 @@ class WarmPools:
             record.document["WarmPoolStatus"] = new
 
         self._store.update(TRAINING.kind, name, change)
+        return done
 
 
 def keep_alive_s(document: Mapping[str, Any]) -> int:

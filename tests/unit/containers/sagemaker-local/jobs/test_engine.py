@@ -91,6 +91,29 @@ async def test_a_job_in_use_cannot_be_deleted_and_a_finished_one_can(jobs, make_
         await jobs.call("DescribeTrainingJob", TrainingJobName="name")
 
 
+async def test_a_job_created_anew_as_its_namesake_goes_can_be_stopped(jobs, make_image, monkeypatch):
+    uri = make_image("sleeper", {"train": SLEEP})
+    release, anew = jobs.engine.warm_pools.release, []
+
+    async def delete_and_create():
+        await jobs.call("DeleteTrainingJob", TrainingJobName="name")
+        await jobs.train("name", uri)
+
+    def with_requests_waiting(name):
+        release(name)
+        if not anew:
+            anew.append(asyncio.create_task(delete_and_create()))
+
+    monkeypatch.setattr(jobs.engine.warm_pools, "release", with_requests_waiting)
+    await jobs.train("name", uri)
+    await jobs.call("StopTrainingJob", TrainingJobName="name")
+    await jobs.engine.ended("training_job", "name")
+    await anew[0]
+    assert jobs.document("training_job", "name")["TrainingJobStatus"] == "InProgress"
+    await jobs.call("StopTrainingJob", TrainingJobName="name")
+    assert (await jobs.ended("training_job", "name"))["TrainingJobStatus"] == "Stopped"
+
+
 async def test_a_server_that_ends_fails_what_runs_and_takes_up_what_waits(jobs, make_image, settings):
     await jobs.train("running", make_image("sleeper", {"train": SLEEP}))
     await jobs.printed("training_job", "running", "ready")

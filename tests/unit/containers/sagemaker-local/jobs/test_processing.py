@@ -1,4 +1,8 @@
+import asyncio
 import json
+import threading
+
+from sagemaker_local.jobs.outputs import SIDE_BY_SIDE
 
 PROGRAM = "#!/usr/bin/env python\nimport os, pathlib, sys, time\nbase = pathlib.Path('/opt/ml/processing')\n"
 
@@ -94,3 +98,27 @@ async def test_a_key_never_leads_out_of_its_directory(jobs, make_image):
     )
     document = await jobs.ended("processing_job", "p1")
     assert "cannot be a file path" in document["FailureReason"]
+
+
+async def test_a_job_stopped_in_its_uploads_ends_when_they_have_ended(jobs, make_image, monkeypatch):
+    begun, go_on, put = threading.Event(), threading.Event(), jobs.objects.put
+
+    def slow(bucket, key, path):
+        begun.set()
+        assert go_on.wait(60)
+        return put(bucket, key, path)
+
+    program = "for number in range(20): (base / 'output/all' / str(number)).touch()\n"
+    uri = make_image("reporter", {"train": PROGRAM + program})
+    monkeypatch.setattr(jobs.objects, "put", slow)
+    await jobs.process("p1", uri, ProcessingOutputConfig=s3_output("s3://bucket/report"))
+    assert await asyncio.to_thread(begun.wait, 60)
+    await jobs.call("StopProcessingJob", ProcessingJobName="p1")
+    ended = asyncio.create_task(jobs.engine.ended("processing_job", "p1"))
+    await asyncio.wait({ended}, timeout=0.5)
+    assert jobs.document("processing_job", "p1")["ProcessingJobStatus"] == "Stopping"
+    go_on.set()
+    await ended
+    assert jobs.document("processing_job", "p1")["ProcessingJobStatus"] == "Stopped"
+    # Those that were under way, whole; nothing was begun afterwards.
+    assert 1 <= len(jobs.keys("report/")) <= SIDE_BY_SIDE
