@@ -117,7 +117,8 @@ class JobEngine:
 
     def _forget(self, key: tuple[str, str], ended: asyncio.Task[None]) -> None:
         if self._tasks.get(key) is ended:  # not deleted and created anew meanwhile
-            del self._tasks[key], self._runs[key]
+            del self._tasks[key]
+            self._runs.pop(key, None)  # its end took it out already, had it one
 
     def instances(self) -> list[tuple[str, str, str, int]]:
         """What runs: log group, ``<job>/<host>``, instance type and process id of each host of each job."""
