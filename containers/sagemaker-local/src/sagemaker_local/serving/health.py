@@ -95,14 +95,17 @@ class Health:
         if self.elsewhere:
             return
         self.came_up = True
+        self._suspected.clear()
         self._ready.set()
         failures = 0
         while failures < UNHEALTHY_PINGS:
-            self._suspected.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEALTH_POLL_S):  # wait_for loses cancellations in Python 3.11
                     await self._suspected.wait()
+            self._suspected.clear()
             up = await _ping(client)
+            if self._suspected.is_set():
+                continue  # the answer may be older than the suspicion
             if up or (up is None and self._busy()):
                 failures = 0 if up else failures
                 self._ready.set()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from sagemaker_local.serving.health import Health
+from sagemaker_local.serving.health import HEALTH_POLL_S, Health
 from sagemaker_local.serving.http import Answer, Client, ConnectionLost
 
 
@@ -52,4 +53,33 @@ async def test_one_that_broke_a_connection_is_asked_before_it_gets_another(
     await asyncio.wait_for(client.asked.wait(), 5)
     await asyncio.sleep(0)
     assert health.ready is ready
+    watching.cancel()
+
+
+async def test_a_ping_from_before_a_connection_broke_does_not_clear_the_container() -> None:
+    """One that ends answers the ping that is under way, breaks a request, and takes connections a while."""
+    under_way, answered, again = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    pings = 0
+
+    async def ping(*_: Any, **__: Any) -> Answer:
+        nonlocal pings
+        pings += 1
+        if pings == 2:
+            under_way.set()
+            await answered.wait()
+        elif pings == 3:
+            again.set()
+            await asyncio.Event().wait()
+        return Answer(status=200)
+
+    health = Health(lambda _: None, lambda: False)
+    watching = asyncio.create_task(health.watch(cast(Client, SimpleNamespace(request=ping)), None))
+    await health.comes_up()
+    health.suspect()
+    await under_way.wait()
+    health.suspect()
+    answered.set()
+    async with asyncio.timeout(HEALTH_POLL_S / 2):
+        await again.wait()
+    assert not health.ready
     watching.cancel()
