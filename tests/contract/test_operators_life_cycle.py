@@ -379,7 +379,7 @@ def test_a_tuning_job_gives_its_best_model(local: Any) -> None:
 def test_a_failed_search_says_what_its_training_jobs_failed_of(
     local: Any, rules: list[JsonObject], values: tuple[str, str], error: type[Exception]
 ) -> None:
-    httpx.put(f"{local.url}/_local/faults", json={"rules": rules}).raise_for_status()
+    httpx.put(f"{local.url}/_local/faults", json={"rules": rules}, timeout=60).raise_for_status()
     task = Task("hyper_parameter_tuning_job")
     trained = TrainingJob(
         image="sums",
