@@ -16,7 +16,7 @@ from tests.contract.conftest import LocalServer
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 IMAGES = Path(__file__).parent / "images"
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
-DEADLINE_S = 180.0
+DEADLINE_S = 600.0
 EVALUATE = (
     "import json, os, pathlib, sys; base = os.environ.get('SAGEMAKER_BASE_DIR', '/opt/ml'); "
     "pathlib.Path(base, 'processing/out/evaluation.json').write_text("

@@ -110,7 +110,8 @@ class Load:
 
     def server_is_gone(self) -> bool:
         """Whether the process was killed."""
-        return self.server._process is None or self.server._process.poll() is not None
+        process = self.server._process  # read once: who has killed it forgets it
+        return process is None or process.poll() is not None
 
     def put(self, dice: random.Random, number: int) -> None:
         """Overwrite or delete one of a few keys of this thread's own."""

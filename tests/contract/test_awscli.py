@@ -5,6 +5,7 @@ It pins botocore, so it lives in an environment of its own, made once from requi
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -38,11 +39,14 @@ def aws_program() -> Path:
     venv = ROOT / "build" / "venvs" / "awscli"
     stamp = venv / "requirements.sha256"
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + str(venv).encode()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != wanted:
-        subprocess.run([UV, "venv", "--quiet", "--clear", "--python", sys.executable, venv], check=True)
-        install: list[str | Path] = [UV, "pip", "install", "--quiet", "--no-deps", "--compile-bytecode"]
-        subprocess.run([*install, "--python", venv / "bin" / "python", "-r", REQUIREMENTS], check=True)
-        stamp.write_text(wanted)
+    venv.parent.mkdir(parents=True, exist_ok=True)
+    with venv.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests of another file may want it at the same time
+        if not stamp.exists() or stamp.read_text() != wanted:
+            subprocess.run([UV, "venv", "--quiet", "--clear", "--python", sys.executable, venv], check=True)
+            install: list[str | Path] = [UV, "pip", "install", "--quiet", "--no-deps", "--compile-bytecode"]
+            subprocess.run([*install, "--python", venv / "bin" / "python", "-r", REQUIREMENTS], check=True)
+            stamp.write_text(wanted)
     return venv / "bin" / "aws"
 
 

@@ -80,7 +80,7 @@ def test_a_model_is_loaded_when_it_is_first_asked_for_and_once(models: Models) -
 
 
 def test_many_callers_load_a_model_once_and_others_go_on(models: Models) -> None:
-    models.put("slow.tar.gz", version="slow", slow="2")
+    models.put("slow.tar.gz", version="slow", gate="closed")
     models.put("quick.tar.gz", version="quick")
     models.ask("quick.tar.gz")
     with ThreadPoolExecutor(8) as callers:
@@ -88,6 +88,7 @@ def test_many_callers_load_a_model_once_and_others_go_on(models: Models) -> None
         eventually(lambda: ["load", "slow.tar.gz"] in models.says("quick.tar.gz")["history"])
         assert models.ask("quick.tar.gz")["version"] == "quick"
         assert not any(each.done() for each in waiting)
+        models.ask("quick.tar.gz", "opening")  # the slow one goes on only now
         assert {each.result()["version"] for each in waiting} == {"slow"}
     assert models.says("quick.tar.gz")["history"].count(["load", "slow.tar.gz"]) == 1
 
@@ -134,7 +135,12 @@ def test_a_changed_artefact_is_loaded_anew_and_a_deleted_one_unloaded(probe: Pro
     assert models.ask("changing.tar.gz")["version"] == "before"
     models.put("changing.tar.gz", version="after")
     eventually(lambda: models.ask("changing.tar.gz")["version"] == "after")
-    assert models.says("kept.tar.gz")["history"].count(["unload", "changing.tar.gz"]) == 1
+
+    def unloaded() -> int:
+        times: int = models.says("kept.tar.gz")["history"].count(["unload", "changing.tar.gz"])
+        return times
+
+    eventually(lambda: unloaded() == 1)  # beside the requests
     probe.s3.delete_object(Bucket=BUCKET, Key=f"{models.prefix}/changing.tar.gz")
 
     def gone() -> bool:
@@ -145,7 +151,8 @@ def test_a_changed_artefact_is_loaded_anew_and_a_deleted_one_unloaded(probe: Pro
         return False
 
     eventually(gone)
-    eventually(lambda: "changing.tar.gz" not in models.says("kept.tar.gz")["loaded"])
+    eventually(lambda: unloaded() == 2)
+    assert "changing.tar.gz" not in models.says("kept.tar.gz")["loaded"]
 
 
 def test_a_container_that_was_started_again_gets_its_models_again(probe: Probe, models: Models) -> None:

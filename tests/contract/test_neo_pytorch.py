@@ -76,7 +76,7 @@ def served(server: LocalServer, job: dict[str, Any]) -> str:
         found: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
         return None if found["EndpointStatus"] == "Creating" else found
 
-    found = eventually(settled, 120)
+    found = eventually(settled, 600)  # what serves it is installed first
     assert found["EndpointStatus"] == "InService", found.get("FailureReason")
     return name
 

@@ -63,7 +63,7 @@ class Instance:
 def test_a_notebook_lives_and_its_files_outlive_it(server: LocalServer) -> None:
     instance = Instance(server)
     sagemaker = instance.sagemaker
-    with pytest.raises(ClientError, match=r"Status \(Pending\) not in \(\[Stopped, Failed\]\)"):
+    with pytest.raises(ClientError, match=r"Status \((Pending|InService)\) not in \(\[Stopped, Failed\]\)"):
         sagemaker.delete_notebook_instance(NotebookInstanceName=instance.name)
     instance.wait("in_service")
     with instance.jupyter() as jupyter:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -46,10 +48,21 @@ DOCKERFILE = (
     "FROM python:3.11-slim\nCOPY src/ /opt/program/\nENV PATH=/opt/program:$PATH\nWORKDIR /opt/program\n"
 )
 TRAIN = """#!/usr/bin/env python
-import json, os, pathlib, sys, time
+import itertools, json, os, pathlib, sys, time, urllib.error, urllib.request
 base = pathlib.Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))
 given = json.loads((base / "input/config/hyperparameters.json").read_text())
-for line in range(int(given.get("lines", 3))):
+def is_closed(gate):
+    try:
+        urllib.request.urlopen(f"{os.environ['AWS_ENDPOINT_URL']}/data/{gate}").close()
+    except urllib.error.HTTPError:
+        return True
+    return False
+waited = 0
+for line in itertools.count():
+    if "gate" in given and is_closed(given["gate"]):
+        waited += 1
+    elif line - waited == int(given.get("lines", 3)):
+        break
     print(f"line {line} acc=0.{line}", flush=True)
     time.sleep(float(given.get("pause_s", 0)))
 if "fail" in given:
@@ -86,6 +99,7 @@ ThreadingHTTPServer((address, int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080
 
 
 LOG = logging.getLogger("test")
+LIMIT_S = 300.0
 
 
 class Store(dict[str, Any]):
@@ -145,7 +159,7 @@ class Task:
     def submit(self, body: JsonObject, max_tries: int = 0) -> Submitted:
         return self.submission(max_tries).submit(body, {})
 
-    def trigger(self, name: str, limit_s: float = 120) -> JobTrigger:
+    def trigger(self, name: str, limit_s: float = LIMIT_S) -> JobTrigger:
         trigger = JobTrigger(
             kind=self.kind.operation,
             job_name=name,
@@ -157,7 +171,7 @@ class Task:
         listen(trigger, self.lines)
         return trigger
 
-    def wait(self, name: str, limit_s: float = 120) -> JsonObject:
+    def wait(self, name: str, limit_s: float = LIMIT_S) -> JsonObject:
         return asyncio.run(fired(self.trigger(name, limit_s)))
 
 
@@ -169,6 +183,19 @@ def listen(trigger: Any, lines: list[str]) -> None:
     logger = logging.Logger("trigger")
     logger.addHandler(Keep())
     trigger._log = logger
+
+
+@contextmanager
+def kept(port: int) -> Iterator[None]:
+    """Nobody is given a port for which no server listens now; one that sets SO_REUSEADDR can have it."""
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", port))
+        yield
+
+
+def told(task: Task) -> list[str]:
+    return [line for line in task.lines if "] line" in line]
 
 
 async def fired(trigger: Any) -> JsonObject:
@@ -231,39 +258,45 @@ def test_a_wait_that_begins_on_the_worker_ends_there_or_goes_on_in_the_triggerer
     local: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each line once, and in order, whoever wrote it."""
-    kept: dict[str, Any] = {}
+    stored: dict[str, Any] = {}
 
     async def keep(key: str, value: Any, **_: Any) -> None:
-        kept[key] = value
+        stored[key] = value
 
     async def give(*, key: str, **_: Any) -> Any:
-        return kept.get(key)
+        return stored.get(key)
 
     monkeypatch.setattr(BaseXCom, "aset", keep)
     monkeypatch.setattr(BaseXCom, "aget_one", give)
     ti = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=None, try_number=1)
     task = Task()
     short = task.submit(training(lines=4, pause_s=0.2)).name
-    event = wait_on_worker(task.trigger(short), ti, 30)
+    event = wait_on_worker(task.trigger(short), ti, LIMIT_S)
     assert event is not None
     assert event["end"] == "completed"
-    assert [line for line in task.lines if "] line" in line] == [
-        f"[algo-1] line {number} acc=0.{number}" for number in range(4)
-    ]
-    assert set(kept) == {"progress"}
+    assert told(task) == [f"[algo-1] line {number} acc=0.{number}" for number in range(4)]
+    assert set(stored) == {"progress"}
 
     task = Task()
-    long = task.submit(training(lines=40, pause_s=0.1)).name
-    assert wait_on_worker(task.trigger(long), ti, 3) is None
-    told_here = [line for line in task.lines if "] line" in line]
-    assert 0 < len(told_here) < 40
-    assert kept["log_cursor"]["lines"] == len(told_here)
+    # It prints until the gate is there, and three lines more.
+    long = task.submit(training(gate="gate", pause_s=0.1)).name
+    for limit_s in (3, 15, 75):  # a slow machine has the first lines late
+        task.lines.clear()
+        assert wait_on_worker(task.trigger(long), ti, limit_s) is None
+        if told_here := told(task):
+            break
+    assert told_here
+    assert stored["log_cursor"]["lines"] == len(told_here)
+    local.client("s3").put_object(Bucket="data", Key="gate")
     trigger = task.trigger(long)
     trigger.task_instance = cast(Any, ti)
     assert asyncio.run(fired(trigger))["end"] == "completed"
-    assert [line for line in task.lines if "] line" in line] == [
-        f"[algo-1] line {number} acc=0.{number}" for number in range(40)
-    ]
+    paginator = local.client("logs").get_paginator("filter_log_events")
+    pages = paginator.paginate(logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{long}/")
+    printed = [event["message"] for page in pages for event in page["events"]]
+    count = sum(line.startswith("line ") for line in printed)
+    assert len(told_here) < count
+    assert told(task) == [f"[algo-1] line {number} acc=0.{number}" for number in range(count)]
 
 
 def test_the_deadline_stops_the_job(local: Any) -> None:
@@ -288,19 +321,25 @@ def test_waiting_outlives_the_server(local: Any, caplog: pytest.LogCaptureFixtur
     task = Task()
     name = task.submit(training(pause_s=1, lines=30)).name
 
+    def looked_again() -> bool:
+        return any("Looking again" in line for line in [*task.lines, *caplog.messages])
+
     async def drill() -> JsonObject:
         waiting = asyncio.create_task(fired(task.trigger(name)))
-        await asyncio.sleep(2)
-        port = local.url.rsplit(":", 1)[1]
-        await asyncio.to_thread(local.kill)
-        await asyncio.sleep(1)
-        command = local._command
-        command[command.index("--port") + 1] = port
-        await asyncio.to_thread(local.start)
+        async with asyncio.timeout(LIMIT_S):
+            while not told(task):  # noqa: ASYNC110 - the log tells nobody
+                await asyncio.sleep(0.1)
+            port = local.url.rsplit(":", 1)[1]
+            await asyncio.to_thread(local.kill)
+            with kept(int(port)):
+                while not looked_again():  # noqa: ASYNC110 - nor does this one
+                    await asyncio.sleep(0.1)
+                command = local._command
+                command[command.index("--port") + 1] = port
+                await asyncio.to_thread(local.start)
         return await waiting
 
     ended = asyncio.run(drill())
-    assert any("Looking again" in line for line in [*task.lines, *caplog.messages])
     assert ended["end"] in {"failed", "completed"}
     if ended["end"] == "failed":
         assert type(failure("x", ended["reason"])).__name__ == "ServiceFaultError"
@@ -340,7 +379,7 @@ def test_a_tuning_job_gives_its_best_model(local: Any) -> None:
 def test_a_failed_search_says_what_its_training_jobs_failed_of(
     local: Any, rules: list[JsonObject], values: tuple[str, str], error: type[Exception]
 ) -> None:
-    httpx.put(f"{local.url}/_local/faults", json={"rules": rules}).raise_for_status()
+    httpx.put(f"{local.url}/_local/faults", json={"rules": rules}, timeout=60).raise_for_status()
     task = Task("hyper_parameter_tuning_job")
     trained = TrainingJob(
         image="sums",
@@ -421,10 +460,10 @@ def roll_out(endpoint: EndpointHook, models: ModelHook, rollout: EndpointRollout
         wanted_config=config,
         results={"endpoint_name": rollout.endpoint_name, "endpoint_config_name": config},
         phase="serve",
-        limit_s=60,
+        limit_s=int(LIMIT_S),
         aws_conn_id="aws_sagemaker",
         region_name=None,
         poll_interval_s=0.2,
-        deadline_s=time.time() + 60,
+        deadline_s=time.time() + LIMIT_S,
     )
     return asyncio.run(fired(trigger))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import os
 import random
 import subprocess
@@ -34,7 +35,7 @@ from tests.contract.serving_probe import artefact
 
 ROUNDS = int(os.environ.get("POWER_CUTS", "12"))
 SEED = int(os.environ.get("POWER_CUT_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
-DEADLINE_S = 180.0
+DEADLINE_S = 600.0
 
 
 def eventually(what: str, holds: Callable[[], Any]) -> None:
@@ -117,7 +118,11 @@ def test_kills_at_random_moments(start_server: Callable[..., LocalServer]) -> No
     images: Path = ROOT / "tests" / "contract" / "images"
     server = start_server("--jobs", "2", "--stop-grace-s", "2", containers=images)
     prepare(server, artefact("v1"))
-    for number in range(ROUNDS):
+    for number in itertools.count():
+        if number >= ROUNDS and ledger.jobs and ledger.answers > ROUNDS * 5:
+            break
+        # A slow machine answers less in the same time: it is killed more often.
+        assert number < ROUNDS * 10, "so few answers show nothing"
         load = Load(server, ledger, dice)
         time.sleep(dice.choice([0.05, 0.3, 1.0, 2.0]) * dice.random() + 0.02)
         url = server.url
@@ -126,14 +131,14 @@ def test_kills_at_random_moments(start_server: Callable[..., LocalServer]) -> No
         eventually("programs outlive their server", functools.partial(processes_of, url))
         if dice.random() < 0.3:
             kill_while_starting(server, dice.random() * 1.5)
+        unfinished = set((server.data / "s3" / "tmp").iterdir())
         server.start()
         assert not ledger.refused, (number, ledger.refused)
-        assert not list((server.data / "s3" / "tmp").iterdir())
+        # Jobs that go on write others.
+        assert not unfinished & set((server.data / "s3" / "tmp").iterdir())
         check_objects(server, ledger)
         check_jobs(server, ledger)
         check_rest(server, ledger)
-    assert ledger.answers > ROUNDS * 5, "so few answers show nothing"
-    assert ledger.jobs
 
     # And then, left alone, everything comes to its end.
     check_logs(server, ledger.messages)
@@ -162,4 +167,4 @@ def test_kills_at_random_moments(start_server: Callable[..., LocalServer]) -> No
     eventually("programs outlive their server", lambda: processes_of(url))
     assert set(intact(server.data).values()) == {"ok"}
     counts = f"{len(ledger.jobs)} jobs, {len(ledger.messages)} log events"
-    print(f"{ROUNDS} kills, {ledger.answers} answers, {counts}")
+    print(f"{number} kills, {ledger.answers} answers, {counts}")

@@ -61,7 +61,7 @@ def test_what_exceeds_a_quota_is_refused_until_a_job_is_over(local: Any) -> None
     sagemaker.create_training_job(**training("other-type", "ml.c5.xlarge"))
 
     sagemaker.stop_training_job(TrainingJobName="a")
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while sagemaker.describe_training_job(TrainingJobName="a")["TrainingJobStatus"] != "Stopped":
         assert time.monotonic() < until
         time.sleep(0.1)

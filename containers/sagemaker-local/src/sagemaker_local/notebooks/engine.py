@@ -117,24 +117,24 @@ class NotebookEngine:
 
     async def _bring_up(self, name: str) -> None:
         log = ContainerLog(self._logs, LOG_GROUP, f"{name}/jupyter.log")
-        port = _free_port()
         token = secrets.token_hex(24)
-        try:
-            running = await self._start_program(name, port, token, log)
-        except (ImageError, NotebookError) as error:
-            await log.close()
-            self._set(name, "Failed", str(error))
-            return
-        self._running[name] = (running, log)
-        try:
-            await self._answers(running, port)
-        except NotebookError as error:
-            await self._stop(name)
-            self._set(name, "Failed", str(error))
-            return
-        except asyncio.CancelledError:
-            await self._stop(name)
-            raise
+        with socket.socket() as reserved:
+            try:
+                running, port = await self._start_program(name, reserved, token, log)
+            except (ImageError, NotebookError) as error:
+                await log.close()
+                self._set(name, "Failed", str(error))
+                return
+            self._running[name] = (running, log)
+            try:
+                await self._answers(running, port)
+            except NotebookError as error:
+                await self._stop(name)
+                self._set(name, "Failed", str(error))
+                return
+            except asyncio.CancelledError:
+                await self._stop(name)
+                raise
 
         def in_service(record: Record) -> None:
             record.private.update(port=port, token=token)
@@ -148,11 +148,14 @@ class NotebookEngine:
         await self._stop(name)
         self._set(name, "Failed", "The notebook server ended by itself; see its log, then stop and start it")
 
-    async def _start_program(self, name: str, port: int, token: str, log: ContainerLog) -> RunningProgram:
+    async def _start_program(
+        self, name: str, reserved: socket.socket, token: str, log: ContainerLog
+    ) -> tuple[RunningProgram, int]:
         files, scratch = self._directory / name / "SageMaker", self._directory / name / "ml"
         for directory in (files, scratch):
             await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
-        await self._executor.prepare(SOURCE, log.write)
+        await self._executor.prepare(SOURCE, log.write)  # takes minutes the first time: no port before it
+        port = _reserve_port(reserved)
         in_sandbox = self._executor.name != "base-directory"
         program = Program(
             image=SOURCE,
@@ -167,7 +170,7 @@ class NotebookEngine:
             host_name="notebook",
             mounts=(Mount(files, FOLDER, read_only=False),) if in_sandbox else (),
         )
-        return await self._executor.start(program, log.write)
+        return await self._executor.start(program, log.write), port
 
     async def _answers(self, running: RunningProgram, port: int) -> None:
         ended = asyncio.create_task(running.wait())
@@ -219,8 +222,13 @@ def _responds(address: tuple[str, int]) -> bool:
         connection.close()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _reserve_port(reserved: socket.socket) -> int:
+    """A port that nobody else is given while this socket is open.
+
+    Jupyter needs seconds from its start to its socket. It can have the port all the same, because it sets
+    SO_REUSEADDR, too, and this socket does not listen.
+    """
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("127.0.0.1", 0))
+    port: int = reserved.getsockname()[1]
+    return port

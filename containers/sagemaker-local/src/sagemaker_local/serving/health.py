@@ -95,6 +95,7 @@ class Health:
         if self.elsewhere:
             return
         self.came_up = True
+        self._suspected.clear()
         self._ready.set()
         failures = 0
         while failures < UNHEALTHY_PINGS:

@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import json
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,8 @@ class MultiModelServer(ModelServer):
         self._loading: dict[str, asyncio.Task[LoadedModel]] = {}
         self._unloading: dict[str, asyncio.Task[None]] = {}
         self._wanted: set[str] = set()
+        self._awaited: Counter[str] = Counter()
+        self._posting: set[str] = set()
         self._background: set[asyncio.Task[Any]] = set()
 
     def holds(self, target: str) -> bool:
@@ -162,6 +164,7 @@ class MultiModelServer(ModelServer):
         self._files.clear()
 
     async def _held(self, target: str) -> LoadedModel:
+        self._awaited[target] += 1
         try:
             async with asyncio.timeout(LOAD_WAIT_S):
                 while True:
@@ -175,6 +178,10 @@ class MultiModelServer(ModelServer):
             raise ModelNotReady(
                 f"Model {target} is not ready: it is still being downloaded or loaded. Wait and try again."
             ) from None
+        finally:
+            self._awaited[target] -= 1
+            if not self._awaited[target]:
+                del self._awaited[target]
 
     def _load_once(self, target: str) -> asyncio.Task[LoadedModel]:
         """The one loading of a model that is under way, however many ask for it."""
@@ -221,13 +228,21 @@ class MultiModelServer(ModelServer):
         body = json.dumps({"model_name": version.name, "url": url}).encode()
         headers = {"content-type": "application/json", "accept": "application/json", TARGET_MODEL: target}
         while True:
-            answer = await client.request("POST", "/models", headers, body, timeout_s=LOAD_TIMEOUT_S)
+            self._posting.add(target)
+            try:
+                answer = await client.request("POST", "/models", headers, body, timeout_s=LOAD_TIMEOUT_S)
+            finally:
+                self._posting.discard(target)
             if answer.status < 300 or answer.status == 409:  # 409: it has the model
                 return
-            if answer.status != 507 or not any(other != target for other in self._models):
+            if answer.status != 507 or not self._others_take_room(target):
                 raise LoadFailed(answer)
             if not await self._evict(target):
-                await asyncio.sleep(FULL_PAUSE_S)  # all are in use: one will be free
+                await asyncio.sleep(FULL_PAUSE_S)  # all are in use, come or go: there will be room
+
+    def _others_take_room(self, target: str) -> bool:
+        """Whether the container holds another model, or is just loading or unloading one."""
+        return bool(self._posting or self._unloading) or any(other != target for other in self._models)
 
     async def _make_room(self, target: str) -> None:
         """Unload the longest unused models while the container takes more memory than it should."""
@@ -237,8 +252,15 @@ class MultiModelServer(ModelServer):
                 return
 
     async def _evict(self, target: str) -> bool:
-        """Unload the model that was not used for longest; False when all are in use."""
-        idle = (model for model in self._models.values() if not model.outstanding and model.target != target)
+        """Unload the model that was not used for longest; False when all are in use.
+
+        One that was loaded for requests which have not taken it yet is: they would load it again.
+        """
+        idle = (
+            model
+            for model in self._models.values()
+            if not model.outstanding and model.target not in self._awaited and model.target != target
+        )
         victim = next(idle, None)
         if victim is None:
             return False
