@@ -19,6 +19,10 @@ HOMOGENEOUS = "homogeneousCluster"
 """What AWS calls the one group of a cluster without InstanceGroups."""
 
 
+ADDRESSED_JOBS = 128 * 250
+"""So many jobs have addresses of their own, then they come round again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Instances of one type."""

@@ -54,3 +54,8 @@ def test_addresses_are_loopback_and_differ_between_jobs_and_hosts():
         first, *others = map(int, each.split("."))
         assert first == 127
         assert all(0 < number < 255 for number in others)
+
+
+def test_servers_on_one_machine_give_their_jobs_hosts_different_addresses(jobs):
+    engines = [jobs.__class__(jobs.settings).engine for _ in range(20)]
+    assert len({address(next(engine._numbers), 1) for engine in engines}) > 1
