@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.contract.serving_probe import BUCKET, OFTEN, Probe, eventually, probe, unique
+from tests.contract.serving_probe import BUCKET, Probe, eventually, probe, unique
 
 __all__ = ["probe"]
+OFTEN = {"Delay": 1, "MaxAttempts": 300}
 
 
 class Job:
