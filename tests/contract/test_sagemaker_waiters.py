@@ -27,7 +27,7 @@ IMAGES = Path(__file__).parent / "images"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/echo:latest"
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 RESOURCES = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
-OFTEN = {"Delay": 1, "MaxAttempts": 60}
+OFTEN = {"Delay": 1, "MaxAttempts": 300}
 
 
 @pytest.fixture(scope="module")

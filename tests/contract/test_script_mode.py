@@ -14,7 +14,7 @@ from tests.contract.conftest import LocalServer
 SCIKIT_LEARN = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
-DEADLINE_S = 240
+DEADLINE_S = 900  # environments are made first, on a machine that has none
 
 IMAGES = {
     "extended": {

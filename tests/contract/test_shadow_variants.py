@@ -39,10 +39,7 @@ def shadowed(probe: Probe, *, weight: float = 1.0, capture: bool = False, **envi
 
 
 def copies(probe: Probe, name: str) -> list[str]:
-    try:
-        lines = probe.printed(name)
-    except ClientError:  # nothing yet
-        return []
+    lines = probe.printed(name)
     return sorted(line.removeprefix("asked ") for line in lines if line.startswith("asked "))
 
 

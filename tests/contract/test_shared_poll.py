@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import random
 import socket
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from airflow.triggers.shared_stream import SharedStreamManager
+from botocore.exceptions import ClientError
 
 from airflow_sagemaker.triggers.endpoint import EndpointTrigger
 from airflow_sagemaker.triggers.job import JobTrigger
 from airflow_sagemaker.triggers.polling import PollingTrigger
+from airflow_sagemaker.triggers.shared_poll_watch import watch_of
 from tests.contract.conftest import LocalServer
 
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
@@ -152,15 +155,28 @@ class House:
         answer = httpx.put(f"{self.server.url}/_local/faults", json={"rules": [*rules, *counting]})
         assert answer.status_code == 200, answer.text
 
+    def rules(self) -> list[dict[str, Any]]:
+        """As they were set, with their hits."""
+        rules: list[dict[str, Any]] = httpx.get(f"{self.server.url}/_local/faults").json()["rules"]
+        return rules
+
     def calls(self) -> dict[str, int]:
-        rules = httpx.get(f"{self.server.url}/_local/faults").json()["rules"]
-        return dict(zip(COUNTED, (rule["hits"] for rule in rules[-len(COUNTED) :]), strict=True))
+        counting = self.rules()[-len(COUNTED) :]
+        return dict(zip(COUNTED, (rule["hits"] for rule in counting), strict=True))
+
+
+def lasting_port() -> int:
+    """A port that stays free while its server is away: none that the kernel gives to whoever asks for any."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10_000, max(lowest, 11_000))
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @pytest.fixture
 def house(start_server: Callable[..., LocalServer], monkeypatch: pytest.MonkeyPatch) -> House:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = lasting_port()
     images = Path(__file__).parent / "images"
     # A port that stays: a restarted server must be found again.
     server = start_server("--jobs", "3", "--port", str(port), containers=images)
@@ -239,7 +255,8 @@ async def test_half_of_all_calls_throttled_and_a_restart_fail_no_task(house: Hou
     await asyncio.to_thread(house.server.start)
     house.faults(half)
     await until(lambda: sum(task.done() for task in triggerer.tasks.values()) >= 15)
-    with suppress(Exception):  # the server may have ended it when it was killed
+    house.faults()
+    with contextlib.suppress(ClientError):  # the server may have ended it when it was killed
         house.stop("training_job", long)
     payloads = await triggerer.payloads()
     assert {payload["end"] for payload in payloads} <= {"completed", "stopped", "failed"}
@@ -358,6 +375,12 @@ async def test_an_endpoint_is_waited_for_like_a_job(house: House) -> None:
 STATES = "SageMaker Training Job State Change"
 
 
+async def waits_for_changes(operation: str, names: Collection[str], poll_interval_s: float) -> None:
+    """Return when the first look has shown triggers of the running loop that all these are active."""
+    watch = watch_of(waits(operation, "any", poll_interval_s=poll_interval_s).shared_stream_key())
+    await until(lambda: len(watch) == len(names) and not watch.newcomers)
+
+
 class Queue:
     """An SQS queue that the connection names, and a rule that leads SageMaker's events there."""
 
@@ -391,12 +414,13 @@ class Queue:
 async def test_with_a_queue_of_events_nothing_is_polled(house: House) -> None:
     queue = Queue(house, with_rule=False)
     jobs = [house.train(), house.train()]
-    house.faults()
+    house.faults({"service": "sqs", "operation": "ReceiveMessage", "latency_s": 0.001})
     triggerer = Triggerer()
-    # No list but the sweep at the start: at this interval the next one is in half an hour.
+    # No list but the sweep at the start: at this interval the next one is in a quarter of an hour.
     fill(triggerer, {"training_job": jobs}, each=3, poll_interval_s=30)
-    await until(lambda: house.calls()["List*"] > 0)
-    await asyncio.sleep(1)
+    await waits_for_changes("training_job", jobs, 30)
+    # From its second look on the queue is relied on.
+    await until(lambda: house.rules()[0]["hits"] >= 2)
     before = house.calls()["List*"]
     await house.stopped(*jobs)
     queue.sqs.send_message(QueueUrl=queue.url, MessageBody="no event at all")
@@ -421,19 +445,22 @@ async def test_events_of_the_server_end_the_wait(house: House) -> None:
 async def test_two_triggerers_share_a_queue(house: House) -> None:
     queue = Queue(house, with_rule=False)
     jobs = [house.train() for _ in range(6)]
+    waiting: list[str] = []
 
     def other_triggerer(names: list[str]) -> set[str]:
         async def wait() -> set[str]:
             triggerer = Triggerer()
             fill(triggerer, {"training_job": names}, each=1, poll_interval_s=60)
+            await waits_for_changes("training_job", names, 60)
+            waiting.extend(names)
             return await ends(triggerer)
 
         return asyncio.run(wait())
 
     halves = [jobs[:3], jobs[3:]]
     both = asyncio.gather(*[asyncio.to_thread(other_triggerer, half) for half in halves])
-    house.faults()
-    await asyncio.sleep(3)
+    # One that began later would find them stopped, end at once, and leave its messages in the queue.
+    await until(lambda: sorted(waiting) == sorted(jobs))
     await house.stopped(*jobs)
     for job in jobs:
         queue.send(job)

@@ -52,7 +52,8 @@ def checkpoints() -> dict[str, str]:
 
 
 def test_an_interrupted_job_goes_on_from_its_checkpoint(training):
-    training.faults({"fault": "spot", "after_s": 2, "count": 1})
+    # Long enough for the program to begin and to know of SIGTERM, on a busy machine too.
+    training.faults({"fault": "spot", "after_s": 8, "count": 1})
     name = training.train(RESUMING, CheckpointConfig=checkpoints(), **SPOT)
     job = training.ended(name)
     assert job["TrainingJobStatus"] == "Completed", training.said(name)
@@ -76,7 +77,7 @@ def test_a_job_on_demand_is_not_interrupted(training):
 
 def test_waiting_too_long_ends_a_spot_job(training):
     training.faults({"fault": "spot", "after_s": 0.2})
-    condition = {"MaxRuntimeInSeconds": 3, "MaxWaitTimeInSeconds": 3}
+    condition = {"MaxRuntimeInSeconds": 10, "MaxWaitTimeInSeconds": 10}
     name = training.train("time.sleep(600)", EnableManagedSpotTraining=True, StoppingCondition=condition)
     job = training.ended(name)
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxWaitTimeExceeded")

@@ -15,7 +15,7 @@ from tests.contract.conftest import LocalServer
 
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/echo:1"
-DEADLINE_S = 180.0
+DEADLINE_S = 300.0
 RATE = {"Name": "rate", "Regex": r"'rate': '([0-9.e-]+)'"}
 RATES = {"ContinuousParameterRanges": [{"Name": "rate", "MinValue": "0.001", "MaxValue": "1"}]}
 GRID = {

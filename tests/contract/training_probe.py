@@ -22,7 +22,7 @@ IMAGES = Path(__file__).parent / "images"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/scripted:1"
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 BUCKET = "training"
-WAIT_S = 90.0
+WAIT_S = 300.0
 
 
 def unique(stem: str) -> str:

@@ -12,7 +12,7 @@ import logging
 import random
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -36,6 +36,8 @@ MOST_RETURN_S = 30
 """Out of sight for a while, longer each time, or a triggerer would be handed its own rejects at once."""
 REMEMBERED_IDS = 2000
 RETRY_S = 5.0
+LEAVE_S = 5.0
+"""The reader's end waits so long for a call under way."""
 
 
 class EventQueue:
@@ -96,32 +98,39 @@ class EventQueue:
             MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
         )
         messages: Sequence[Mapping[str, Any]] = answer.get("Messages", [])
-        done = [message for message in messages if self._tell(message) or _is_old(message)]
+        done = [message for message in messages if self._waiting(message) or _is_old(message)]
         back = [message for message in messages if message not in done]
-        if done:
-            await client.delete_message_batch(
-                QueueUrl=self._url, Entries=[_entry(number, message) for number, message in enumerate(done)]
-            )
+        # Before anybody is told: who is may be the last to wait here, and the reader ends with it.
         if back:
             entries = [
                 {**_entry(number, message), "VisibilityTimeout": _return_s(message)}
                 for number, message in enumerate(back)
             ]
             await client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+        for message in done:
+            self._tell(message)
+        if done:
+            entries = [_entry(number, message) for number, message in enumerate(done)]
+            await _to_its_end(client.delete_message_batch(QueueUrl=self._url, Entries=entries))
 
-    def _tell(self, message: Mapping[str, Any]) -> bool:
-        """Whether somebody here waits for what the message is about, and knows of it now."""
+    def _waiting(self, message: Mapping[str, Any]) -> list[Watch]:
+        """Who waits here for what the message is about."""
         event = event_of(message["Body"])
         if event is None:
-            return False
-        waiting = [watch for watch in self._watches.get(event.operation, ()) if event.name in watch]
-        if waiting and event.id not in self._told:
+            return []
+        return [watch for watch in self._watches.get(event.operation, ()) if event.name in watch]
+
+    def _tell(self, message: Mapping[str, Any]) -> None:
+        event = event_of(message["Body"])
+        if event is None or event.id in self._told:
+            return
+        waiting = self._waiting(message)
+        if waiting:
             self._told[event.id] = None
             if len(self._told) > REMEMBERED_IDS:
                 self._told.popitem(last=False)
-            for watch in waiting:
-                watch.tell(event.name)
-        return bool(waiting)
+        for watch in waiting:
+            watch.tell(event.name)
 
 
 _queues: dict[tuple[object, ...], EventQueue] = {}
@@ -147,6 +156,18 @@ async def event_queue(
             del _queues[key]
             queue.task.cancel()
             await asyncio.wait([queue.task])
+
+
+async def _to_its_end(call: Coroutine[Any, Any, object]) -> None:
+    """Await a call that a cancellation does not cut short, unless it takes long."""
+    task = asyncio.create_task(call)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=LEAVE_S)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 def _entry(number: int, message: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parent
 UV = ROOT / "build" / "uv" / "uv"
 REQUIREMENTS = HERE / "requirements.txt"
-CLIENT_TIMEOUT_S = 900
+CLIENT_TIMEOUT_S = 2700
 
 Client = Callable[..., dict[str, Any]]
 

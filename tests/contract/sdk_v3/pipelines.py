@@ -100,7 +100,7 @@ def run(name: str, group: str) -> dict[str, Any]:
 def executed(made: Any, parameters: dict[str, Any]) -> dict[str, Any]:
     execution = made.start(parameters=parameters)
     try:
-        execution.wait(delay=1, max_attempts=600)
+        execution.wait(delay=1, max_attempts=3000)  # of a fifth of a second each: see driver.py
         waited = "Succeeded"
     except WaiterError as error:
         waited = str(error)

@@ -108,6 +108,11 @@ class RunningProgram(Protocol):
         """Whether a process of it was killed because its memory limit was reached."""
         ...
 
+    @property
+    def ended_at(self) -> float | None:
+        """When its output ended: it was alive until then at least. None as long as it can print."""
+        ...
+
     async def wait(self) -> int:
         """Exit code once it ended and its output was handed on; 128 + n for signal n. May be called again."""
         ...

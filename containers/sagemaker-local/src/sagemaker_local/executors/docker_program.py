@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,7 @@ class ContainerProgram:
         self._log = log
         self._on_end = ended
         self._ended = asyncio.create_task(self._follow(output), name=f"container {identity[:12]}")
+        self._ended_at: float | None = None
 
     @property
     def pid(self) -> int:
@@ -83,6 +85,11 @@ class ContainerProgram:
     def out_of_memory(self) -> bool:
         """Whether the kernel killed something in it because its memory limit was reached."""
         return self._out_of_memory
+
+    @property
+    def ended_at(self) -> float | None:
+        """When its output ended."""
+        return self._ended_at
 
     async def wait(self) -> int:
         """Exit code once it ended and its output was handed on; 128 + n when signal n ended it."""
@@ -163,6 +170,7 @@ class ContainerProgram:
             while (message := await output.read_out()) is not None:
                 streams.setdefault(message.stream, Lines(self._log)).feed(message.data)
         finally:
+            self._ended_at = time.time()
             for lines in streams.values():
                 lines.close()
             await output.close()

@@ -11,6 +11,7 @@ import select
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -63,6 +64,7 @@ class SandboxProcess:
         self._dialling = asyncio.Lock()
         self._confined = confined
         self._out_of_memory = False
+        self._ended_at: float | None = None
         self._ended = asyncio.create_task(self._follow(log, scratch))
 
     @property
@@ -84,6 +86,11 @@ class SandboxProcess:
     def out_of_memory(self) -> bool:
         """Whether its memory limit killed a process of it; known once it has ended."""
         return self._out_of_memory
+
+    @property
+    def ended_at(self) -> float | None:
+        """When its output ended."""
+        return self._ended_at
 
     async def wait(self) -> int:
         """Exit code once it ended and its output was handed on; 128 + n when signal n ended it."""
@@ -116,6 +123,7 @@ class SandboxProcess:
     async def _follow(self, log: LineSink, scratch: Path | None) -> int:
         try:
             await _pump(self._process.stdout, log)
+            self._ended_at = time.time()
             code = await self._process.wait()
         finally:
             self._cut()

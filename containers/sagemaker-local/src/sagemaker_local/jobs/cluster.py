@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -29,11 +30,13 @@ class Ended:
         code: 0 when all ended with it, else the exit code of the first that did not.
         host: Whose code it is.
         out_of_memory: Whether that host's memory limit killed something.
+        killed_at: When the first of them was ended by a signal, at the earliest; None when none was.
     """
 
     code: int
     host: Host
     out_of_memory: bool = False
+    killed_at: float | None = None
 
     def failure(self) -> JobFailed:
         """Why the job failed, in AWS's words."""
@@ -61,17 +64,19 @@ async def run(run: JobRun, programs: Sequence[tuple[Host, Program]]) -> Ended:
         for host, program in programs:
             started = await run.executor.start(_on(run, host, program), run.log_of(host))
             running.append((host, started))
-            host.pid = started.pid
+            host.pid, host.program = started.pid, started
         run.arm_fault()
         ended = await run.unless_stopped(_first_failure(running))
-        run.killed = ended.code > SIGNALLED
+        run.killed_at = ended.killed_at
         return ended
     except ImageError as error:
         await _stop(running, 0)
         raise client_error(str(error)) from error
     except JobStopped:
+        asked_at = time.time()  # before: how soon an end is noticed depends on how busy the machine is
         codes = await _stop(running, run.stop_grace_s)
-        run.killed = any(code > SIGNALLED for code in codes)
+        signalled = [program for (_, program), code in zip(running, codes, strict=True) if code > SIGNALLED]
+        run.killed_at = min((asked_at, *map(_ended_at, signalled))) if signalled else None
         raise
     except BaseException:
         await _stop(running, 0)
@@ -101,12 +106,19 @@ async def _first_failure(running: Sequence[tuple[Host, RunningProgram]]) -> Ende
             if failed:
                 host, program = waiting[min(failed, key=lambda task: waiting[task][0].name)]
                 code = await program.wait()
-                await _stop([waiting[task] for task in pending], FOLLOW_GRACE_S)
-                return Ended(code, host, program.out_of_memory)
+                failed_at = min(_ended_at(waiting[task][1]) for task in failed)
+                codes = [task.result() for task in failed]
+                codes += await _stop([waiting[task] for task in pending], FOLLOW_GRACE_S)
+                killed_at = failed_at if any(each > SIGNALLED for each in codes) else None
+                return Ended(code, host, program.out_of_memory, killed_at)
         return Ended(0, running[0][0])
     finally:
         for task in waiting:
             task.cancel()
+
+
+def _ended_at(program: RunningProgram) -> float:
+    return time.time() if program.ended_at is None else program.ended_at
 
 
 async def _stop(running: Sequence[tuple[Host, RunningProgram]], grace_s: float) -> list[int]:

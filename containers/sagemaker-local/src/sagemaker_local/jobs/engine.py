@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import random
 from collections.abc import Awaitable, Callable, Mapping
 
 from sagemaker_local.cloudwatch.metric_store import MetricStore
@@ -12,6 +13,7 @@ from sagemaker_local.executors.base import Executor
 from sagemaker_local.executors.process import remove_tree
 from sagemaker_local.faults.plan import FaultPlan
 from sagemaker_local.jobs import compilation, processing, training, transform
+from sagemaker_local.jobs.host import ADDRESSED_JOBS
 from sagemaker_local.jobs.kinds import KINDS, JobKind
 from sagemaker_local.jobs.outcome import JobFailed, JobStopped, StopCause, internal_error
 from sagemaker_local.jobs.record import JobRecord
@@ -69,7 +71,8 @@ class JobEngine:
         self.faults = faults or FaultPlan()
         self.metrics = metrics
         self.warm_pools = WarmPools(store, settings.data_dir / "warm-pools")
-        self._numbers = itertools.count()
+        # Anywhere: another server on this machine must not give its jobs' hosts the same addresses.
+        self._numbers = itertools.count(random.randrange(ADDRESSED_JOBS))
         self._places = asyncio.Semaphore(settings.max_running_jobs)
         self._runs: dict[tuple[str, str], JobRun] = {}
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}

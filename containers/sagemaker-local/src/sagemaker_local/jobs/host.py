@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sagemaker_local.executors.base import RunningProgram
 from sagemaker_local.instances import Allotment, allot
 from sagemaker_local.jobs import left_behind
 from sagemaker_local.serving.container_log import ContainerLog
@@ -17,6 +18,10 @@ LAST_LINES = 12
 
 HOMOGENEOUS = "homogeneousCluster"
 """What AWS calls the one group of a cluster without InstanceGroups."""
+
+
+ADDRESSED_JOBS = 128 * 250
+"""So many jobs have addresses of their own, then they come round again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Host:
         network_interface: Through which it reaches the others.
         last_lines: The end of its output.
         pid: The first process of its program, once that runs.
+        program: Its program, once that was started.
     """
 
     name: str
@@ -51,6 +57,12 @@ class Host:
     network_interface: str = "lo"
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
     pid: int | None = None
+    program: RunningProgram | None = None
+
+    @property
+    def program_ended(self) -> bool:
+        """Whether its program was started and is over."""
+        return self.program is not None and self.program.ended_at is not None
 
     @property
     def opt_ml(self) -> Path:

@@ -46,7 +46,7 @@ async def run_processing_job(run: JobRun) -> None:
         await asyncio.to_thread(_note_exit_message, run)
     if ended.code:
         raise ended.failure()
-    await run.unless_stopped(synchronisation.finish(killed=False))
+    await run.unless_stopped(synchronisation.finish())
     for output in outputs:
         if output["S3UploadMode"] != "Continuous":
             directories = [_path(host, output) for host in run.hosts]
@@ -80,7 +80,7 @@ def _program(run: JobRun, host: Host, document: Mapping[str, Any]) -> Program:
 
 def _continuous(run: JobRun, outputs: list[dict[str, Any]]) -> list[SyncedFolder]:
     return [
-        SyncedFolder(_path(host, output), Location.parse(output["S3Uri"]))
+        SyncedFolder(_path(host, output), Location.parse(output["S3Uri"]), host)
         for output in outputs
         if output["S3UploadMode"] == "Continuous"
         for host in run.hosts

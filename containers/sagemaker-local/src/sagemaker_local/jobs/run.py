@@ -42,7 +42,7 @@ class JobRun:
         number: Counts the server's jobs; makes the addresses of its hosts its own.
         stopped: The cause once the job is to stop.
         has_place: It is one of the jobs that run side by side.
-        killed: A program of it was ended by a signal.
+        killed_at: When a program of it was ended by a signal, at the earliest; None when none was.
         hosts: Its instances.
         line_watchers: Called with every line that any host prints.
     """
@@ -77,7 +77,7 @@ class JobRun:
         self.directory = settings.data_dir / "jobs" / kind.kind / name
         self.stopped: StopCause | None = None
         self.has_place = False
-        self.killed = False
+        self.killed_at: float | None = None
         self.line_watchers: list[Callable[[str], None]] = []
         self.hosts: list[Host] = []
         self.abandoned = threading.Event()

@@ -6,7 +6,8 @@ read. So every object is a whole file as the program left it for at least a seco
 sees half of one; files are taken in the order of their modification times, so that a file which names others
 comes after them. When the program ended by itself what it left is uploaded at once. When it was killed, files
 that changed in its last second are not: they may be half written, and the earlier object is the better
-checkpoint. Files that the program removes stay in S3.
+checkpoint. That second ends when the program was told to end, or was seen to have ended; how long it takes
+after that until all is cleared away says nothing of its files. Files that the program removes stay in S3.
 
 Source: https://docs.aws.amazon.com/sagemaker/latest/dg/model-checkpoints.html
 """
@@ -17,12 +18,12 @@ import asyncio
 import contextlib
 import logging
 import os
-import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sagemaker_local.errors import AwsError
+from sagemaker_local.jobs.host import Host
 from sagemaker_local.jobs.locations import Location
 from sagemaker_local.jobs.outcome import client_error
 from sagemaker_local.jobs.outputs import files
@@ -32,7 +33,6 @@ from sagemaker_local.s3.records import ObjectAttributes
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
-KILLED = 128 + 9
 
 State = tuple[int, int, int]
 """Size, modification time in ns, inode: what of a file changes when it is written."""
@@ -45,12 +45,14 @@ class SyncedFolder:
     Attributes:
         directory: On the machine.
         destination: The prefix in S3.
+        host: Whose program writes there.
         uploaded: File → its state when it was uploaded, or came from S3.
         seen: File → its state at the last look.
     """
 
     directory: Path
     destination: Location
+    host: Host
     uploaded: dict[Path, State] = field(default_factory=dict)
     seen: dict[Path, State] = field(default_factory=dict)
 
@@ -67,8 +69,13 @@ class SyncedFolder:
         )
 
     def settled(self) -> list[tuple[Path, State]]:
-        """Those of :meth:`changed` that were the same at the last look."""
+        """Those of :meth:`changed` that were the same at the last look.
+
+        None once the program has ended: then they rest because nobody is left to finish them.
+        """
         changed = self.changed()
+        if self.host.program_ended:
+            return []
         quiet = [(path, state) for path, state in changed if self.seen.get(path) == state]
         self.seen = dict(changed)
         return quiet
@@ -106,16 +113,16 @@ class Synchronisation:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
 
-    async def finish(self, *, killed: bool) -> None:
+    async def finish(self, *, killed_at: float | None = None) -> None:
         """Upload what is left when the program has ended.
 
         Args:
-            killed: It did not end by itself, so its last files may be half written.
+            killed_at: When it was ended, if not by itself: its last files may be half written.
 
         Raises:
             JobFailed: the bucket is not there.
         """
-        await asyncio.to_thread(self._upload_rest, killed)
+        await asyncio.to_thread(self._upload_rest, killed_at)
 
     async def _follow(self) -> None:
         while True:
@@ -138,11 +145,11 @@ class Synchronisation:
                 except OSError as error:
                     self._tell(f"{path.name}: {error.strerror}")
 
-    def _upload_rest(self, killed: bool) -> None:
-        newest_ns = (time.time() - INTERVAL_S) * 1e9
+    def _upload_rest(self, killed_at: float | None) -> None:
+        newest_ns = None if killed_at is None else (killed_at - INTERVAL_S) * 1e9
         for folder in self._folders:
             for path, state in folder.changed():
-                if killed and state[1] > newest_ns:
+                if newest_ns is not None and state[1] > newest_ns:
                     self._tell(
                         f"{path.name} is not uploaded: killed, the program may have left it half written"
                     )

@@ -96,7 +96,7 @@ async def _attempt(run: JobRun, document: dict[str, Any], metrics: MetricReader)
             ended = await run.run_all([(host, _program(run, host, document)) for host in run.hosts])
     except JobStopped as stop:
         run.record.set(FinalMetricDataList=metrics.final() or None)
-        await synchronisation.finish(killed=run.killed)
+        await synchronisation.finish(killed_at=run.killed_at)
         if not stop.cause.passes:
             await _upload(run, document)
         raise
@@ -105,9 +105,9 @@ async def _attempt(run: JobRun, document: dict[str, Any], metrics: MetricReader)
         # What the program left beside the model helps to see why; that it cannot be had must not hide why.
         with contextlib.suppress(JobFailed):
             await _upload_output_data(run, document)
-            await synchronisation.finish(killed=run.killed)
+            await synchronisation.finish(killed_at=run.killed_at)
         raise ended.failure()
-    await synchronisation.finish(killed=False)
+    await synchronisation.finish()
     await _upload(run, document)
 
 
@@ -138,7 +138,7 @@ async def _synchronisation(run: JobRun, document: Mapping[str, Any]) -> Synchron
         for host in run.hosts:
             directory = opt_ml.host_path(host.opt_ml, given.get("LocalPath", default))
             await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
-            folder = SyncedFolder(directory, location)
+            folder = SyncedFolder(directory, location, host)
             if member == "CheckpointConfig":
                 await _restore(run, given[uri], folder)
             folders.append(folder)

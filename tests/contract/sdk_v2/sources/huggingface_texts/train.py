@@ -11,6 +11,7 @@ from transformers import (
     PreTrainedTokenizerFast,
     Trainer,
     TrainingArguments,
+    set_seed,
 )
 
 if __name__ == "__main__":
@@ -30,6 +31,7 @@ if __name__ == "__main__":
         {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor(int(label))}
         for (label, _), ids, mask in zip(pairs, encoded["input_ids"], encoded["attention_mask"], strict=True)
     ]
+    set_seed(0)  # the Trainer does so only after the model has its first weights
     model = DistilBertForSequenceClassification(
         DistilBertConfig(
             vocab_size=words.get_vocab_size(),

@@ -3,6 +3,7 @@
 import argparse
 import os
 
+import keras
 import numpy as np
 from net import network
 
@@ -14,6 +15,7 @@ if __name__ == "__main__":
     table = np.loadtxt(
         os.path.join(os.environ["SM_CHANNEL_TRAIN"], "data.csv"), delimiter=",", dtype=np.float32
     )
+    keras.utils.set_random_seed(0)  # the test counts right answers
     model = network()
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     fitted = model.fit(table[:, 1:], table[:, 0], epochs=arguments.epochs, batch_size=16, verbose=0)

@@ -4,6 +4,7 @@ import pytest
 
 from sagemaker_local import instances
 from sagemaker_local.executors.cgroups import Cgroups
+from sagemaker_local.jobs.engine import JobEngine
 from sagemaker_local.jobs.host import Group, address, groups_of, host_names
 
 PROGRAM = "#!/usr/bin/env python\nimport os, pathlib, sys\nbase = pathlib.Path('/opt/ml')\n"
@@ -54,3 +55,8 @@ def test_addresses_are_loopback_and_differ_between_jobs_and_hosts():
         first, *others = map(int, each.split("."))
         assert first == 127
         assert all(0 < number < 255 for number in others)
+
+
+def test_servers_on_one_machine_give_their_jobs_hosts_different_addresses(jobs):
+    parts = {name: getattr(jobs, name) for name in ("settings", "store", "objects", "logs", "executor")}
+    assert len({address(next(JobEngine(**parts)._numbers), 1) for _ in range(20)}) > 1

@@ -108,6 +108,28 @@ async def test_an_event_is_told_to_who_waits_and_is_done_with(sqs: Sqs) -> None:
     assert sqs.returned == {}
 
 
+async def test_the_last_to_wait_here_leaves_no_message_out_of_sight(
+    sqs: Sqs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch()
+    delete, asked = sqs.delete_message_batch, asyncio.Event()
+
+    async def slow(**request: Any) -> None:
+        asked.set()
+        await asyncio.sleep(0.05)
+        await delete(**request)
+
+    monkeypatch.setattr(sqs, "delete_message_batch", slow)
+    sqs.put("job")
+    sqs.put("of another triggerer")
+    async with reading() as queue:
+        with queue.telling("training_job", watch), watch.waiting("job"):
+            assert await watch.woken(60)
+            await asked.wait()
+    assert sqs.deleted == ["job-0"]
+    assert list(sqs.returned) == ["of another triggerer-1"]
+
+
 async def test_the_same_event_is_told_once_and_a_later_one_again(sqs: Sqs) -> None:
     watch = Watch()
     async with reading() as queue:
