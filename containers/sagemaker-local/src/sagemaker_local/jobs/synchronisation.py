@@ -18,6 +18,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import threading
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from sagemaker_local.errors import AwsError
 from sagemaker_local.jobs.host import Host
 from sagemaker_local.jobs.locations import Location
 from sagemaker_local.jobs.outcome import client_error
-from sagemaker_local.jobs.outputs import files
+from sagemaker_local.jobs.outputs import files, to_its_end
 from sagemaker_local.jobs.run import JobRun
 from sagemaker_local.s3.records import ObjectAttributes
 
@@ -122,7 +123,7 @@ class Synchronisation:
         Raises:
             JobFailed: the bucket is not there.
         """
-        await asyncio.to_thread(self._upload_rest, killed_at)
+        await to_its_end(lambda given_up: self._upload_rest(killed_at, given_up))
 
     async def _follow(self) -> None:
         while True:
@@ -145,10 +146,12 @@ class Synchronisation:
                 except OSError as error:
                     self._tell(f"{path.name}: {error.strerror}")
 
-    def _upload_rest(self, killed_at: float | None) -> None:
+    def _upload_rest(self, killed_at: float | None, given_up: threading.Event) -> None:
         newest_ns = None if killed_at is None else (killed_at - INTERVAL_S) * 1e9
         for folder in self._folders:
             for path, state in folder.changed():
+                if given_up.is_set():
+                    return
                 if newest_ns is not None and state[1] > newest_ns:
                     self._tell(
                         f"{path.name} is not uploaded: killed, the program may have left it half written"
