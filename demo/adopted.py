@@ -6,9 +6,12 @@ import os
 import select
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 CODE_TIMEOUT_S = 5.0
+"""So long after an end its code may still come: not every machine's first process buries orphans."""
+CODE_POLL_S = 0.02
 UNKNOWN_CODE = -1
 
 
@@ -17,13 +20,14 @@ class Adopted:
 
     Args:
         pid: The process.
-        code_file: Where its parent writes the exit code, once it has ended.
+        code_file: Where its parent writes the exit code, once it has ended and before it is buried.
     """
 
     def __init__(self, pid: int, code_file: Path) -> None:
         self.pid = pid
         self.returncode: int | None = None
         self._code_file = code_file
+        self._ended_s: float | None = None
         try:
             # It keeps meaning this process even when the number is given to another.
             self._descriptor: int | None = os.pidfd_open(pid)
@@ -33,7 +37,7 @@ class Adopted:
     def poll(self) -> int | None:
         """The exit code, or None while it runs."""
         if self.returncode is None and self._ended(0):
-            self.returncode = self._code()
+            self._take_code()
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -42,11 +46,13 @@ class Adopted:
         Raises:
             subprocess.TimeoutExpired: it runs on.
         """
-        if self.returncode is None:
-            if not self._ended(timeout):
-                assert timeout is not None
-                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
-            self.returncode = self._code()
+        if self.returncode is None and not self._ended(timeout):
+            assert timeout is not None
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+        while self.returncode is None:
+            self._take_code()
+            if self.returncode is None:
+                time.sleep(CODE_POLL_S)
         return self.returncode
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -62,18 +68,37 @@ class Adopted:
         self.send_signal(signal.SIGKILL)
 
     def _ended(self, timeout_s: float | None) -> bool:
-        if self._descriptor is None:
+        if self._descriptor is None or self._ended_s is not None:
             return True
         waiting = select.poll()
         waiting.register(self._descriptor, select.POLLIN)
         if not waiting.poll(None if timeout_s is None else timeout_s * 1000):
             return False
-        os.close(self._descriptor)
-        self._descriptor = None
+        self._ended_s = time.monotonic()
         return True
 
-    def _code(self) -> int:
+    def _take_code(self) -> None:
+        """Note how it ended, unless that is still to be told."""
+        # Asked first: a code that is not there then will not come.
+        told_by_now = self._is_buried() or self._has_waited()
         try:
-            return int(self._code_file.read_text())
+            self.returncode = int(self._code_file.read_text())
         except (FileNotFoundError, ValueError):
-            return UNKNOWN_CODE
+            if not told_by_now:
+                return
+            self.returncode = UNKNOWN_CODE
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _is_buried(self) -> bool:
+        if self._descriptor is None:
+            return True
+        try:
+            signal.pidfd_send_signal(self._descriptor, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    def _has_waited(self) -> bool:
+        return self._ended_s is not None and time.monotonic() - self._ended_s >= CODE_TIMEOUT_S

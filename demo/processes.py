@@ -16,6 +16,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             # After the change of user, which would clear it.
-            preexec_fn=_die_with_parent,
+            preexec_fn=partial(_die_with_parent, os.getpid()),
             **as_user(user),
         )
     return Service(name=name, process=process, log=log, stop_signal=stop_signal)
@@ -100,10 +101,20 @@ def as_user(user: str | None) -> dict[str, Any]:
 
 def signal_all(service: Service, number: signal.Signals) -> None:
     """A signal to a service and to every process that it has started, as a container's engine sends it."""
-    session = service.process.pid
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and _session(entry) == session:
-            _signal([int(entry.name)], number)
+    told: set[int] = set()
+    # What was started between a look and the signal shows in the next look.
+    while new := _members(service.process.pid) - told:
+        _signal(sorted(new), number)
+        told |= new
+
+
+def _members(session: int) -> set[int]:
+    """Process ids of a session."""
+    return {
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and _session(entry) == session
+    }
 
 
 def _session(entry: Path) -> int:
@@ -176,6 +187,8 @@ def _signal(process_ids: Iterable[int], number: signal.Signals) -> None:
             continue
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     """Between fork and exec: SIGTERM for us when our parent ends, even by SIGKILL."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:  # it was killed before that could be said
+        os._exit(1)

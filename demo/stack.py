@@ -164,10 +164,10 @@ class Stack(Services):
 
     def attach(self) -> bool:
         """Use the stack that another process runs in this home; says whether there is a healthy one."""
-        path = self._home / "stack.json"
-        if not path.exists():
+        try:
+            state = json.loads((self._home / "stack.json").read_text())
+        except FileNotFoundError:
             return False
-        state = json.loads(path.read_text())
         self.sagemaker_url, self.airflow_url = state["sagemaker_url"], state["airflow_url"]
         self.password = state["password"]
         self.notes.append("using what an earlier demo keeps up; it stays up")
@@ -328,9 +328,11 @@ class Stack(Services):
             "airflow_url": self.airflow_url,
             "password": self.password,
         }
-        path = self._home / "stack.json"
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(state))
+        # Whole or not at all: another demo may be reading it.
+        partial = self._home / "stack.json.partial"
+        partial.touch(mode=0o600)
+        partial.write_text(json.dumps(state))
+        partial.replace(self._home / "stack.json")
 
     def _migrate(self) -> None:
         """Bring Airflow's database to the installed version; skipped where that was done before."""

@@ -161,10 +161,13 @@ def fork_all(plan: dict[str, Any]) -> int:
 
 
 def note_end(folder: Path, names: dict[int, str]) -> None:
-    """Wait for the end of one child."""
-    process_id, status = os.wait()
-    if (name := names.pop(process_id, None)) is not None:
-        write(folder / f"{name}.code", str(os.waitstatus_to_exitcode(status)))
+    """Wait for the end of one child; its code is written before it is buried, for who watches it."""
+    ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+    assert ended is not None  # WNOHANG was not asked for
+    if (name := names.pop(ended.si_pid, None)) is not None:
+        code = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+        write(folder / f"{name}.code", str(code))
+    os.waitpid(ended.si_pid, 0)
 
 
 def write(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.shared_houses import house_of, stop
@@ -23,6 +24,7 @@ def _isolate() -> None:
     home = tempfile.mkdtemp(prefix="airflow-test-")
     os.environ |= {
         "AIRFLOW_HOME": home,
+        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "600",
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
@@ -36,6 +38,9 @@ def _isolate() -> None:
 
 
 _isolate()
+# An example that a busy machine holds up is no finding.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 pytest_plugins = ["tests.running_stack", "tests.digits_build"]
 

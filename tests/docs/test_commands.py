@@ -24,7 +24,7 @@ MAKE_TARGETS = sorted(
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, stdin=subprocess.DEVNULL, timeout=120
+        command, capture_output=True, text=True, cwd=ROOT, stdin=subprocess.DEVNULL, timeout=600
     )
 
 

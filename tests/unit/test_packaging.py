@@ -20,7 +20,7 @@ UV = ROOT / "build" / "uv" / "uv"
 
 def run(*command: str | Path, **environment: str) -> str:
     done = subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env=os.environ | environment, timeout=120
+        command, capture_output=True, text=True, cwd=ROOT, env=os.environ | environment, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

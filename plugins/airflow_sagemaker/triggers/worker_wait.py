@@ -11,9 +11,9 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine
-from concurrent.futures import Future
-from contextlib import aclosing
-from threading import Thread
+from concurrent.futures import Future, wait
+from contextlib import aclosing, suppress
+from threading import Event, Thread
 from typing import Any, TypeVar
 
 from airflow_sagemaker.triggers.log_stream import XComCursor
@@ -93,11 +93,15 @@ def run_apart(work: Coroutine[Any, Any, Answer]) -> Answer:
     """Run on an event loop in a thread of its own; what interrupts the calling thread ends it."""
     running: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
     answer: Future[Answer] = Future()
+    interrupted = Event()
 
     async def hold() -> Answer:
         task = asyncio.current_task()
         assert task is not None
         running.set_result((asyncio.get_running_loop(), task))
+        if interrupted.is_set():  # nobody may have seen that there is something to cancel
+            work.close()
+            raise asyncio.CancelledError
         return await work
 
     def run() -> None:
@@ -107,12 +111,17 @@ def run_apart(work: Coroutine[Any, Any, Answer]) -> Answer:
             answer.set_exception(error)
 
     thread = Thread(target=run, name="wait on the worker", daemon=True)
-    thread.start()
     try:
+        # Within: on a busy machine a signal may come before the thread says that it runs.
+        thread.start()
         return answer.result()
     except BaseException:
-        if not answer.done():
-            loop, task = running.result()
-            loop.call_soon_threadsafe(task.cancel)
+        interrupted.set()
+        if thread.ident is not None and not answer.done():
+            if running.done():
+                loop, task = running.result()
+                with suppress(RuntimeError):  # it has ended just now
+                    loop.call_soon_threadsafe(task.cancel)
+            wait([answer], UNWIND_S)
             thread.join(UNWIND_S)
         raise

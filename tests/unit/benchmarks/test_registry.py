@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -39,7 +40,7 @@ def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "good.py").write_text("import sys; print('arguments', sys.argv[1:])")
     (folder / "bad.py").write_text("raise SystemExit('no')")
-    (folder / "slow.py").write_text("import time; time.sleep(60)")
+    (folder / "slow.py").write_text("import time; time.sleep(600)")
     monkeypatch.setattr(registry, "ROOT", tmp_path)
     monkeypatch.setattr(registry, "OUTCOMES", tmp_path / "build" / "outcomes.json")
     return folder
@@ -54,12 +55,12 @@ def test_one_that_fails_or_hangs_does_not_stop_the_others(
     monkeypatch.setattr(sys, "argv", ["benchmarks"])
     started = time.monotonic()
     assert registry.main() == 1
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 300
     printed = capfd.readouterr().out
     assert "arguments ['--quick', '--few']" in printed
     assert "bad              FAILED with exit code 1" in printed
     assert "slow             FAILED: not done after 1 s" in printed
-    assert "good             0 s" in printed or "good             1 s" in printed
+    assert re.search(r"^good {13}\d+ s$", printed, re.MULTILINE)
 
 
 def test_resuming_leaves_out_what_went_well_in_the_same_form(

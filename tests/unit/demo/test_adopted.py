@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from demo import adopted as module
 from demo.adopted import Adopted
 from demo.stack import ROOT
 
@@ -26,10 +27,14 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def is_dead_and_not_buried(process: subprocess.Popen[bytes]) -> bool:
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def test_an_adopted_process_is_watched_and_ended(child: subprocess.Popen[bytes], tmp_path: Path) -> None:
@@ -50,6 +55,28 @@ def test_one_that_nobody_told_about_has_ended(child: subprocess.Popen[bytes], tm
     assert Adopted(child.pid, tmp_path / "code").poll() == -1
 
 
+def test_a_code_that_is_still_to_be_told_is_waited_for(
+    child: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CODE_TIMEOUT_S", 600)
+    adopted, looking_again = Adopted(child.pid, tmp_path / "code"), Adopted(child.pid, tmp_path / "code")
+    child.kill()
+    eventually(lambda: is_dead_and_not_buried(child))
+    assert adopted.poll() is None
+    (tmp_path / "code").write_text("-9")
+    assert adopted.poll() == -9
+    assert looking_again.wait(0) == -9
+
+
+def test_a_code_is_not_waited_for_where_nobody_buries_the_dead(
+    child: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CODE_TIMEOUT_S", 0.1)
+    adopted = Adopted(child.pid, tmp_path / "code")
+    child.kill()
+    assert adopted.wait(60) == -1
+
+
 def test_forked_services_have_logs_and_codes_and_end_with_their_parent(tmp_path: Path) -> None:
     """The mechanics of the fork alone: what would be Airflow is a module of the test's."""
     (tmp_path / "stand_in.py").write_text(
@@ -58,6 +85,7 @@ def test_forked_services_have_logs_and_codes_and_end_with_their_parent(tmp_path:
         "    print('is', sys.argv, flush=True)\n"
         "    if sys.argv[1] == 'fails': raise SystemExit(3)\n"
         "    time.sleep(600)\n"
+        "def preload(): pass\n"
     )
     log = str(tmp_path / "log")
     services = {name: {"arguments": [name], "log": log} for name in ("fails", "scheduler")}
@@ -66,7 +94,7 @@ def test_forked_services_have_logs_and_codes_and_end_with_their_parent(tmp_path:
     program = (
         f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(tmp_path)!r}]\n"
         "import stand_in; from demo import warm_airflow as warm\n"
-        "sys.modules['airflow.__main__'] = stand_in\n"
+        "sys.modules['airflow.__main__'] = sys.modules['airflow_sagemaker.preload'] = stand_in\n"
         "warm.load = lambda names: None\n"
         f"warm.main(['--fork', {str(plan)!r}])"
     )
@@ -75,10 +103,10 @@ def test_forked_services_have_logs_and_codes_and_end_with_their_parent(tmp_path:
         time.sleep(0.3)
         assert not list(tmp_path.glob("*.pid"))  # not before it is told to go
         (tmp_path / "go").touch()
-        eventually((tmp_path / "scheduler.pid").exists)
-        eventually((tmp_path / "fails.code").exists)
+        eventually((tmp_path / "fails.pid").exists)
         failed = Adopted(int((tmp_path / "fails.pid").read_text()), tmp_path / "fails.code")
-        assert failed.wait(30) == 3
+        assert failed.wait(120) == 3  # however long its parent takes to say so
+        eventually((tmp_path / "scheduler.pid").exists)
         pid = int((tmp_path / "scheduler.pid").read_text())
         stays = Adopted(pid, tmp_path / "scheduler.code")
         # The parent writes its number, maybe before the child has done anything: what it says comes later.
@@ -88,4 +116,4 @@ def test_forked_services_have_logs_and_codes_and_end_with_their_parent(tmp_path:
     finally:
         parent.kill()
         parent.wait()
-    assert stays.wait(30) == -1  # its parent's death ended it, and nobody was left to say how
+    assert stays.wait(120) == -1  # its parent's death ended it, and nobody was left to say how

@@ -13,7 +13,8 @@ import pytest
 
 from demo import processes
 
-SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+SAYS_AND_SLEEPS = [sys.executable, "-uc", "import time; print('here'); time.sleep(600)"]
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if condition():
             return True
@@ -65,15 +66,40 @@ def test_processes_die_with_a_parent_that_is_killed(home: Path) -> None:
     assert eventually(lambda: processes.leftovers(home) == [])
 
 
+def test_nothing_is_started_for_a_parent_that_is_dead_by_then(home: Path) -> None:
+    code = textwrap.dedent(f"""
+        import os, time
+        from pathlib import Path
+        from demo import processes
+
+        class Late:
+            def prctl(self, *_):
+                os.write(1, b"forked\\n")
+                while os.getppid() == parent:
+                    time.sleep(0.01)
+
+        parent = os.getpid()
+        processes._libc = Late()
+        processes.start("child", {SLEEP!r}, environment=os.environ, home=Path({str(home)!r}))
+    """)
+    with subprocess.Popen([sys.executable, "-c", code], cwd=Path.cwd()) as parent:
+        log = home / "logs" / "child.log"
+        assert eventually(lambda: log.exists() and log.read_text() == "forked\n")
+        parent.kill()
+    assert eventually(lambda: processes.leftovers(home) == [])
+
+
 @pytest.mark.parametrize("forgets", ["environment", "file"])
 def test_leftovers_are_found_by_either_mark(home: Path, forgets: str) -> None:
     """As workers that overwrite their environment with a title, and programs that close what they inherit."""
     child = {
-        "environment": f"import subprocess; subprocess.run({SLEEP!r}, env={{}}, close_fds=False)",
-        "file": f"import subprocess; subprocess.run({SLEEP!r}, close_fds=True)",
+        "environment": f"import subprocess; subprocess.run({SAYS_AND_SLEEPS!r}, env={{}}, close_fds=False)",
+        "file": f"import subprocess; subprocess.run({SAYS_AND_SLEEPS!r}, close_fds=True)",
     }[forgets]
-    processes.start("parent", [sys.executable, "-c", child], environment=os.environ, home=home)
-    assert eventually(lambda: len(processes.leftovers(home)) == 2)
+    parent = processes.start("parent", [sys.executable, "-c", child], environment=os.environ, home=home)
+    # By then it is past its exec, in the middle of which /proc shows no environment.
+    assert eventually(lambda: parent.last_lines() == "here")
+    assert len(processes.leftovers(home)) == 2
     assert processes.kill_leftovers(home, grace_s=2) == 2
     assert processes.leftovers(home) == []
 

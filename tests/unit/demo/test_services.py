@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,26 @@ from demo import processes
 from demo.services import Services, StackError
 
 FOREVER = [sys.executable, "-c", "import time; time.sleep(600)"]
+# Its child says itself that it is there: /proc shows no environment of who is in the middle of exec.
 PARENT = [
     sys.executable,
     "-c",
     "import subprocess, sys, time\n"
-    "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']).pid, flush=True)\n"
+    "child = 'import os, time; print(os.getpid(), flush=True); time.sleep(600)'\n"
+    "subprocess.Popen([sys.executable, '-c', child])\n"
     "time.sleep(600)",
+]
+FORKS_WHEN_ASKED = [
+    sys.executable,
+    "-c",
+    "import os, signal, time\n"
+    "def fork(*_):\n"
+    "    if os.fork() == 0:\n"
+    "        print(os.getpid(), flush=True)\n"
+    "        time.sleep(600)\n"
+    "signal.signal(signal.SIGUSR1, fork)\n"
+    "print('ready', flush=True)\n"
+    "while True: time.sleep(600)",
 ]
 
 
@@ -39,7 +54,7 @@ def services(tmp_path: Path) -> Iterator[Sleepers]:
 
 
 def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -80,6 +95,27 @@ def test_a_lost_machine_takes_what_runs_there_along(services: Sleepers, tmp_path
         eventually(lambda: processes.leftovers(tmp_path) == [])
     else:
         assert processes.leftovers(tmp_path) == [int(log.read_text())]
+
+
+def test_what_is_started_while_a_machine_is_lost_is_lost_too(
+    services: Sleepers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.command = FORKS_WHEN_ASKED
+    services.start_service("scheduler")
+    log = tmp_path / "logs" / "scheduler.log"
+    eventually(lambda: log.read_text() == "ready\n")
+    send = processes._signal
+
+    def forks_first(process_ids: Iterable[int], number: signal.Signals) -> None:
+        monkeypatch.setattr(processes, "_signal", send)
+        os.kill(services_pid, signal.SIGUSR1)
+        eventually(lambda: len(log.read_text().split()) == 2)
+        send(process_ids, number)
+
+    services_pid = services.process_id("scheduler")
+    monkeypatch.setattr(processes, "_signal", forks_first)
+    services.kill_service("scheduler")
+    eventually(lambda: processes.leftovers(tmp_path) == [])
 
 
 def test_a_service_is_held_up_and_goes_on(services: Sleepers) -> None:

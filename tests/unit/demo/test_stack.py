@@ -28,6 +28,24 @@ def test_a_free_port_is_taken_as_asked() -> None:
     assert free_port(port) == port
 
 
+def test_no_port_is_given_twice_before_anybody_listens_there() -> None:
+    ports = [free_port() for _ in range(1000)]  # of some 14,000 that the kernel chooses from by chance
+    assert len(set(ports)) == len(ports)
+
+
+def test_who_attaches_sees_the_stacks_state_whole_or_not_at_all(tmp_path: Path) -> None:
+    stack = Stack(StackSettings(home=tmp_path, sagemaker_port=0, airflow_port=0))
+    assert not stack.attach()
+    stack.password = "first"
+    stack._write_state()
+    with (tmp_path / "stack.json").open() as being_read:
+        stack.password = "second"
+        stack._write_state()
+        assert json.load(being_read)["password"] == "first"
+    assert json.loads((tmp_path / "stack.json").read_text())["password"] == "second"
+    assert stat.S_IMODE((tmp_path / "stack.json").stat().st_mode) == 0o600
+
+
 def test_airflow_cannot_reach_an_account_of_this_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

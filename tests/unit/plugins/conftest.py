@@ -34,7 +34,7 @@ def moto_connection(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     connection = {"conn_type": "aws", "login": "test", "password": "test", "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_AWS_SAGEMAKER", json.dumps(connection))
     yield moto_url
-    httpx.post(f"{moto_url}/moto-api/reset").raise_for_status()
+    httpx.post(f"{moto_url}/moto-api/reset", timeout=60).raise_for_status()
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def test_a_worker_that_defers_imports_no_client_of_the_triggerers() -> None:
         env={"PYTHONPATH": str(ROOT / "plugins"), "PATH": "", "AIRFLOW_HOME": "/nonexistent"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-2000:]
 

@@ -129,7 +129,8 @@ class JobEngine:
             (run.kind.log_group, f"{run.name}/{host.name}", host.group.instance_type, host.pid)
             for run in self._runs.values()
             for host in run.hosts
-            if host.pid is not None
+            # What has ended has given its number back.
+            if host.pid is not None and not host.program_ended
         ]
 
     def stop(self, kind: str, name: str) -> None:

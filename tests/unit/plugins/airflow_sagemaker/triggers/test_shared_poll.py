@@ -35,11 +35,14 @@ async def ticks(watch: Watch, count: int) -> list[Tick]:
     raise AssertionError
 
 
-async def test_the_first_look_counts_the_active_ones_and_later_ones_ask_for_changes(
-    aws: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # At this interval the next sweep is due in 30 ms: on a busy machine that is now.
+@pytest.fixture
+def one_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At this interval the next one is due in 30 ms: on a busy machine that is now."""
     monkeypatch.setattr(shared_poll, "SWEEP_INTERVALS", 10**6)
+
+
+@pytest.mark.usefixtures("one_sweep")
+async def test_the_first_look_counts_the_active_ones_and_later_ones_ask_for_changes(aws: Any) -> None:
     watch = Watch()
     aws.put("job", "InProgress")
     with watch.waiting("job"):
@@ -49,6 +52,7 @@ async def test_the_first_look_counts_the_active_ones_and_later_ones_ask_for_chan
     assert {request["MaxResults"] for request in aws.requests} == {100}
 
 
+@pytest.mark.usefixtures("one_sweep")
 async def test_what_nobody_waits_for_is_left_out(aws: Any) -> None:
     watch = Watch()
     for number in range(250):
@@ -60,6 +64,7 @@ async def test_what_nobody_waits_for_is_left_out(aws: Any) -> None:
     assert aws.calls == ["sweep"] * 4 + ["changes"]
 
 
+@pytest.mark.usefixtures("one_sweep")
 async def test_changes_are_asked_for_by_the_clock_of_the_server(aws: Any) -> None:
     watch = Watch()
     await ticks(watch, 3)

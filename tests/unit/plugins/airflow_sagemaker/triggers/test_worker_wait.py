@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from airflow_sagemaker.triggers import worker_wait
 from airflow_sagemaker.triggers.job import JobTrigger
-from airflow_sagemaker.triggers.worker_wait import run_apart, wait_on_worker
+from airflow_sagemaker.triggers.shared_poll_watch import Watch
+from airflow_sagemaker.triggers.worker_wait import HandOverCursor, run_apart, wait_on_worker
 
 TASK = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=None, try_number=1)
 
@@ -24,15 +28,30 @@ class TimeIsUp(BaseException):
 
 
 @contextmanager
-def signalled(after_s: float, act: Callable[[], None]) -> Iterator[None]:
-    """Have something happen in a signal's handler, as Airflow's kills and timeouts do."""
+def handled(act: Callable[[], None]) -> Iterator[None]:
+    """Have something happen in a signal's handler, as Airflow's kills and timeouts do, once one is sent."""
     earlier = signal.signal(signal.SIGALRM, lambda *_: act())
-    signal.setitimer(signal.ITIMER_REAL, after_s)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, earlier)
+
+
+def send() -> None:
+    os.kill(os.getpid(), signal.SIGALRM)
+
+
+@contextmanager
+def signalled(aws: Any, looks: int, act: Callable[[], None]) -> Iterator[None]:
+    """The same amid a wait, when it has looked so often."""
+
+    def note(_: str) -> None:
+        if aws.calls.count("describe") == looks:
+            send()
+
+    aws.on_call = note
+    with handled(act):
+        yield
 
 
 def up() -> None:
@@ -58,8 +77,9 @@ def waits() -> list[threading.Thread]:
 
 def test_a_short_job_ends_on_the_worker(aws: Any, xcoms: dict[str, Any]) -> None:
     aws.put("job", "InProgress")
-    with signalled(0.3, lambda: aws.put("job", "Completed", ModelArtifacts={"S3ModelArtifacts": "s3://b/m"})):
-        event = wait_on_worker(trigger(), TASK, 30)
+    ended = {"ModelArtifacts": {"S3ModelArtifacts": "s3://b/m"}}
+    with signalled(aws, 4, lambda: aws.put("job", "Completed", **ended)):
+        event = wait_on_worker(trigger(), TASK, 600)
     assert event is not None
     assert event["end"] == "completed"
     assert event["results"]["model_uri"] == "s3://b/m"
@@ -73,34 +93,69 @@ def test_a_long_one_is_left_to_the_triggerer(aws: Any, xcoms: dict[str, Any]) ->
     aws.put("job", "InProgress")
     began_s = time.monotonic()
     told = {"SecondaryStatus": "Starting", "SecondaryStatusTransitions": [{"Status": "Starting"}]}
-    # Of what changes right after a publication nobody is told for some seconds.
-    with signalled(0.2, lambda: aws.put("job", "InProgress", **told)):
-        assert wait_on_worker(trigger(), TASK, 0.4) is None
+
+    def change(_: str) -> None:
+        # Of what changes right after a publication nobody is told for some seconds.
+        if aws.calls.count("describe") == 2:
+            aws.put("job", "InProgress", **told)
+
+    aws.on_call = change
+    # Thirty looks' time, of which it takes two.
+    assert wait_on_worker(trigger(), TASK, 3.0) is None
     assert xcoms["progress"][0]["transitions"] == 1
-    assert time.monotonic() - began_s >= 0.3
+    assert time.monotonic() - began_s >= 2.5
     assert not waits()
 
 
-def test_looks_become_rarer_up_to_the_interval(aws: Any, xcoms: dict[str, Any]) -> None:
+class Clock:
+    """A clock that only sleep moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.slept_s: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept_s.append(seconds)
+        self.now_s += seconds
+
+
+async def test_looks_become_rarer_up_to_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(worker_wait, "time", clock)
+    monkeypatch.setattr(worker_wait, "asyncio", clock)
+    cursor = HandOverCursor(TASK)
+    ticks = [tick async for tick in worker_wait._looks(Watch(), cursor, 0.06, 1.0)]
+    pauses = clock.slept_s
+    assert len(ticks) == len(pauses)
+    assert (pauses[0], pauses[-1]) == (worker_wait.FIRST_LOOK_S, 0.06)
+    assert pauses == sorted(pauses)
+    assert 1.0 - 0.06 <= clock.now_s < 1.0
+    assert cursor.hands_over
+
+
+def test_every_look_asks_once_and_none_comes_early(aws: Any, xcoms: dict[str, Any]) -> None:
     moments: list[float] = []
     aws.on_call = lambda _: moments.append(time.monotonic())
     aws.put("job", "InProgress")
     assert wait_on_worker(trigger(poll_interval_s=0.06), TASK, 1.0) is None
-    assert 10 <= len(moments) <= 20
+    assert 1 <= len(moments) <= 20
 
 
 def test_a_kill_stops_the_job_and_the_wait_sees_it(aws: Any, xcoms: dict[str, Any]) -> None:
     aws.put("job", "InProgress")
-    with signalled(0.2, lambda: aws.put("job", "Stopped")):
-        event = wait_on_worker(trigger(), TASK, 30)
+    with signalled(aws, 2, lambda: aws.put("job", "Stopped")):
+        event = wait_on_worker(trigger(), TASK, 600)
     assert event is not None
     assert event["end"] == "stopped"
 
 
 def test_a_timeout_of_the_task_ends_the_wait(aws: Any, xcoms: dict[str, Any]) -> None:
     aws.put("job", "InProgress")
-    with signalled(0.2, up), pytest.raises(TimeIsUp):
-        wait_on_worker(trigger(), TASK, 30)
+    with signalled(aws, 2, up), pytest.raises(TimeIsUp):
+        wait_on_worker(trigger(), TASK, 600)
     assert not waits()
 
 
@@ -117,13 +172,55 @@ def test_what_is_interrupted_closes_what_it_has_open() -> None:
 
     async def work() -> None:
         try:
-            await asyncio.sleep(60)
+            send()
+            await asyncio.sleep(600)
         finally:
             seen.append("closed")
 
-    with signalled(0.1, up), pytest.raises(TimeIsUp):
+    with handled(up), pytest.raises(TimeIsUp):
         run_apart(work())
     assert seen == ["closed"]
+    assert not waits()
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["work has begun", "work has not begun"])
+def test_what_is_interrupted_while_its_thread_starts_does_not_go_on(
+    monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    seen: list[str] = []
+    at_work, may_begin = threading.Event(), threading.Event()
+
+    class Interrupted(threading.Thread):
+        """As when a signal comes before the new thread has said that it runs."""
+
+        def start(self) -> None:
+            super().start()
+            if begun:
+                may_begin.set()
+                assert at_work.wait(60)
+            raise TimeIsUp
+
+        def run(self) -> None:
+            assert may_begin.wait(60)
+            super().run()
+
+    async def work() -> None:
+        try:
+            at_work.set()
+            await asyncio.sleep(600)
+        finally:
+            seen.append("closed")
+
+    def join(future: Any, timeout_s: float) -> None:
+        may_begin.set()  # now that it waits for the end
+        wait(future, timeout_s)
+
+    monkeypatch.setattr(worker_wait, "Thread", Interrupted)
+    monkeypatch.setattr(worker_wait, "wait", join)
+    with pytest.raises(TimeIsUp):
+        run_apart(work())
+    assert seen == (["closed"] if begun else [])
+    assert not waits()
 
 
 def test_an_error_of_the_work_is_the_callers() -> None:
