@@ -157,3 +157,21 @@ async def test_a_defect_of_the_server_ends_the_job_with_its_reason(jobs, make_im
     assert document["FailureReason"].startswith(
         "InternalServerError: the local SageMaker failed: ZeroDivisionError"
     )
+
+
+async def test_a_program_that_has_ended_has_no_instance_whose_process_is_watched(
+    jobs, make_image, monkeypatch
+):
+    """Its number may be another process's while its model is uploaded."""
+    seen = []
+    put = jobs.objects.put
+
+    def note(*arguments):
+        seen.append(jobs.engine.instances())
+        return put(*arguments)
+
+    monkeypatch.setattr(jobs.objects, "put", note)
+    await jobs.train("name", make_image("quick", {"train": QUICK}))
+    await jobs.ended("training_job", "name")
+    assert seen
+    assert not any(seen)
