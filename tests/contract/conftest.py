@@ -20,7 +20,7 @@ from botocore.config import Config
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "containers" / "sagemaker-local" / "src"
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
 
 
 class LocalServer:

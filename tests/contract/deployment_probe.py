@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.contract.conftest import LocalServer
-from tests.contract.serving_probe import IMAGES, PING_TIMEOUT_S, Probe, eventually, unique
+from tests.contract.serving_probe import IMAGES, Probe, eventually, unique
 
 WAIT_SCALE = 0.01
 """A wait of 100 seconds takes one."""
+PING_TIMEOUT_S = 120
+"""No test here waits for it, and after a restart twenty containers come up at once."""
 
 
 @pytest.fixture(scope="module")
@@ -28,21 +30,35 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Probe]:
     server.stop()
 
 
+class Seen(Counter[str]):
+    """How many requests each version answered, and how many each caller made."""
+
+    def __init__(self, callers: int) -> None:
+        super().__init__()
+        self.turns = [0] * callers
+        self.counting = threading.Lock()
+
+    def count(self, caller: int, answer: str) -> None:
+        with self.counting:
+            self[answer] += 1
+            self.turns[caller] += 1
+
+
 @contextmanager
-def load(probe: Probe, endpoint: str, callers: int = 4) -> Iterator[Counter[str]]:
+def load(probe: Probe, endpoint: str, callers: int = 4) -> Iterator[Seen]:
     """Ask without a pause while the block runs; counts the versions that answered, and the errors."""
-    seen: Counter[str] = Counter()
+    seen = Seen(callers)
     over = threading.Event()
 
-    def ask() -> None:
+    def ask(caller: int) -> None:
         while not over.is_set():
             try:
                 answer = probe.ask(endpoint, "version").decode()
-            except ClientError as error:
+            except (BotoCoreError, ClientError) as error:
                 answer = f"failed: {error}"
-            seen[answer] += 1
+            seen.count(caller, answer)
 
-    threads = [threading.Thread(target=ask) for _ in range(callers)]
+    threads = [threading.Thread(target=ask, args=(caller,)) for caller in range(callers)]
     for thread in threads:
         thread.start()
     try:
@@ -53,12 +69,23 @@ def load(probe: Probe, endpoint: str, callers: int = 4) -> Iterator[Counter[str]
             thread.join()
 
 
-def share_of(seen: Counter[str], version: str, requests: int = 60) -> float:
-    """Which share of the next so many requests a version answers."""
-    before = Counter(seen)
-    eventually(lambda: sum(seen.values()) - sum(before.values()) >= requests)
-    after = Counter(seen)
-    return (after[version] - before[version]) / (sum(after.values()) - sum(before.values()))
+def share_of(seen: Seen, version: str, requests: int = 200) -> float:
+    """Which share of the next so many requests a version answers.
+
+    The requests that were under way before do not count: their answers are of an earlier time. Those under
+    way at the end are the error: as many as there are callers, of so many requests.
+    """
+
+    def counted() -> tuple[int, int, list[int]]:
+        with seen.counting:
+            return seen[version], sum(seen.values()), list(seen.turns)
+
+    _, _, turns = counted()
+    eventually(lambda: all(now > then for now, then in zip(counted()[2], turns, strict=True)))
+    answered, all_answered, _ = counted()
+    eventually(lambda: counted()[1] - all_answered >= requests)
+    answered_then, all_then, _ = counted()
+    return (answered_then - answered) / (all_then - all_answered)
 
 
 def size(kind: str, value: int) -> dict[str, Any]:
@@ -108,14 +135,14 @@ def sound(probe: Probe, name: str) -> None:
     )
 
 
-def pending(probe: Probe, endpoint: str) -> dict[str, Any]:
-    """The new fleet's only variant as DescribeEndpoint tells it; empty when no update is under way."""
-    summary = probe.describe(endpoint).get("PendingDeploymentSummary", {})
+def pending(described: dict[str, Any]) -> dict[str, Any]:
+    """The new fleet's only variant as DescribeEndpoint told it; empty when no update is under way."""
+    summary = described.get("PendingDeploymentSummary", {})
     found: dict[str, Any] = next(iter(summary.get("ProductionVariants", [])), {})
     return found
 
 
 def stage(probe: Probe, endpoint: str, what: str = "Status") -> str:
     """What is done to the new fleet: Creating, ActivatingTraffic, Baking, Deleting, or nothing."""
-    statuses: list[dict[str, Any]] = pending(probe, endpoint).get("VariantStatus", [])
+    statuses: list[dict[str, Any]] = pending(probe.describe(endpoint)).get("VariantStatus", [])
     return str(statuses[0].get(what, "")) if statuses else ""

@@ -10,7 +10,7 @@ from unittest.mock import MagicMock
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import TaskDeferred
 
-LONGEST_S = 300
+LONGEST_S = 900
 
 
 def run(operator: BaseOperator) -> Any:

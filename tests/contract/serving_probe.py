@@ -22,8 +22,9 @@ IMAGE = f"{REGISTRY}/model-probe:latest"
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 BUCKET = "probe-models"
 OFTEN = {"Delay": 1, "MaxAttempts": 60}
-PING_TIMEOUT_S = 8
-WAIT_S = 60.0
+PING_TIMEOUT_S = 30
+"""A busy machine needs seconds for a container that imports much; who never comes up costs a test so long."""
+WAIT_S = 180.0
 
 
 def unique(stem: str) -> str:

@@ -14,8 +14,8 @@ from tests.contract.cloudwatch_client import PROTOCOLS, cloudwatch
 from tests.contract.conftest import LocalServer
 from tests.contract.serving_probe import eventually, unique
 
-PATIENCE_S = 60.0
-OFTEN = {"Delay": 1, "MaxAttempts": 30}
+PATIENCE_S = 180.0
+OFTEN = {"Delay": 1, "MaxAttempts": 180}
 DIMENSIONS = [{"Name": "Kind", "Value": "test"}]
 
 

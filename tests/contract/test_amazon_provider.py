@@ -27,6 +27,8 @@ from tests.contract.serving_probe import (
 __all__ = ["probe"]
 CONNECTION = "local_sagemaker"
 ECHO = f"{REGISTRY}/echo:latest"
+PATIENCE = {"max_attempts": 600}
+"""Of deferred operators that give up after 60 looks: a minute here, where they look every second."""
 CLUSTER = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
 TRIED: set[str] = set()
 """Operators and sensors that a test has run to its end."""
@@ -49,7 +51,7 @@ def make(name: str, /, **arguments: Any) -> Any:
 
 
 def sense(name: str, **arguments: Any) -> None:
-    assert make(name, poke_interval=1, timeout=300, **arguments).execute({}) is None
+    assert make(name, poke_interval=1, timeout=900, **arguments).execute({}) is None
 
 
 def waiting(deferrable: bool) -> dict[str, Any]:
@@ -87,7 +89,9 @@ both = pytest.mark.parametrize("deferrable", [False, True], ids=["in the worker"
 @both
 def test_processing(probe: Probe, deferrable: bool) -> None:
     name = unique("processing")
-    operator = make("SageMakerProcessingOperator", config=processing(name, "2"), **waiting(deferrable))
+    operator = make(
+        "SageMakerProcessingOperator", config=processing(name, "2"), **waiting(deferrable), **PATIENCE
+    )
     assert run(operator)["Processing"]["ProcessingJobStatus"] == "Completed"
     sense("SageMakerProcessingSensor", job_name=name)
 
@@ -96,7 +100,11 @@ def test_processing(probe: Probe, deferrable: bool) -> None:
 def test_training(probe: Probe, deferrable: bool) -> None:
     name = unique("training")
     operator = make(
-        "SageMakerTrainingOperator", config=training(name), print_log=not deferrable, **waiting(deferrable)
+        "SageMakerTrainingOperator",
+        config=training(name),
+        print_log=not deferrable,
+        **waiting(deferrable),
+        **PATIENCE,
     )
     assert run(operator)["Training"]["TrainingJobStatus"] == "Completed"
     sense("SageMakerTrainingSensor", job_name=name, print_log=True)
@@ -161,7 +169,7 @@ def test_model_transform_and_deletion(probe: Probe, deferrable: bool) -> None:
         "TransformOutput": {"S3OutputPath": f"s3://{BUCKET}/{model}/out", "AssembleWith": "Line"},
         "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
     }
-    answer = run(make("SageMakerTransformOperator", config=config, **waiting(deferrable)))
+    answer = run(make("SageMakerTransformOperator", config=config, **waiting(deferrable), **PATIENCE))
     assert answer["Transform"]["TransformJobStatus"] == "Completed"
     sense("SageMakerTransformSensor", job_name=job)
     run(make("SageMakerDeleteModelOperator", config={"ModelName": model}))
@@ -269,14 +277,14 @@ def test_notebook(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
         found = probe.sagemaker.describe_notebook_instance(NotebookInstanceName=name)
         return str(found["NotebookInstanceStatus"])
 
-    eventually(lambda: status() == "InService", 300)  # botocore's waiter asks every 30 s
+    eventually(lambda: status() == "InService", 900)  # botocore's waiter asks every 30 s
     for operator, wanted in [
         ("SageMakerStopNotebookOperator", "Stopped"),
         ("SageMakerStartNoteBookOperator", "InService"),
         ("SageMakerStopNotebookOperator", "Stopped"),
     ]:
         run(make(operator, instance_name=name, wait_for_completion=False))
-        eventually(functools.partial(lambda expected: status() == expected, wanted), 300)
+        eventually(functools.partial(lambda expected: status() == expected, wanted), 900)
     run(make("SageMakerDeleteNotebookOperator", instance_name=name, wait_for_completion=False))
     eventually(lambda: not probe.sagemaker.list_notebook_instances(NameContains=name)["NotebookInstances"])
 
@@ -333,7 +341,7 @@ def test_a_failure_is_an_error_with_its_reason(probe: Probe, kind: str, deferrab
         {"ImageUri": missing} if kind == "Processing" else {"TrainingImage": missing}
     )
     more = {} if kind == "Processing" else {"print_log": False}
-    operator = make(f"SageMaker{kind}Operator", config=config, **more, **waiting(deferrable))
+    operator = make(f"SageMaker{kind}Operator", config=config, **more, **waiting(deferrable), **PATIENCE)
     with pytest.raises(Exception, match=r"(?i)fail|error"):
         run(operator)
     reason = "no-such-image" if kind == "Training" else "failed"  # the provider reads it of training only

@@ -190,7 +190,7 @@ def test_a_container_that_dies_with_a_request_gets_it_again_and_then_it_fails(en
 
 def test_a_deleted_endpoints_queue_is_gone_and_another_of_its_name_does_not_get_it(probe: Probe) -> None:
     first = Asynchronous(probe, concurrent=1)
-    held = first.submit(b"2", "pause")
+    held = first.submit(b"10", "pause")  # longer than until the endpoint is being deleted
     waiting = first.submit(b"never")
     probe.delete(first.name)
     config = probe.config()

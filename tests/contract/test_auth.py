@@ -19,6 +19,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from tests.contract.conftest import SOURCE
+from tests.contract.serving_probe import eventually
 from tests.contract.signed_server import (
     KEY_ID,
     SECOND_ID,
@@ -31,6 +32,8 @@ from tests.contract.signed_server import (
 
 __all__ = ["signed"]
 
+PATIENCE_S = 60.0
+"""For an answer: httpx has five seconds, which a busy machine may want for itself."""
 WRONG = "thisIsNotTheSecretOfThatKey"
 CALLS: dict[str, Callable[[Any], Any]] = {
     "s3": lambda client: client.list_buckets(),
@@ -76,9 +79,12 @@ def test_invocations_are_signed_too(signed: SignedServer) -> None:
         signed.client("sagemaker-runtime", secret=WRONG).invoke_endpoint(EndpointName="nobody", Body=b"1")
     assert code(error) == "InvalidSignatureException"
     path = f"{signed.url}/endpoints/nobody/invocations"
-    assert httpx.post(path, content=b"1").json()["__type"] == "MissingAuthenticationTokenException"
-    assert "not found" in httpx.post(path, content=b"1", auth=(KEY_ID, SECRET)).text
-    assert httpx.post(path, content=b"1", auth=(KEY_ID, WRONG)).status_code == 400
+    assert (
+        httpx.post(path, content=b"1", timeout=PATIENCE_S).json()["__type"]
+        == "MissingAuthenticationTokenException"
+    )
+    assert "not found" in httpx.post(path, content=b"1", auth=(KEY_ID, SECRET), timeout=PATIENCE_S).text
+    assert httpx.post(path, content=b"1", auth=(KEY_ID, WRONG), timeout=PATIENCE_S).status_code == 400
 
 
 def test_a_session_token_belongs_to_its_key(signed: SignedServer) -> None:
@@ -134,7 +140,7 @@ def send(made: AWSRequest, **changes: Any) -> httpx.Response:
     parts: dict[str, Any] = {"method": prepared.method, "url": prepared.url, "content": prepared.body}
     parts |= {"headers": dict(prepared.headers)} | changes
     parts["headers"] = {k: v for k, v in parts["headers"].items() if k.lower() != "content-length"}
-    return httpx.request(**parts)
+    return httpx.request(**parts, timeout=PATIENCE_S)
 
 
 def test_what_was_signed_may_not_change(signed: SignedServer) -> None:
@@ -217,24 +223,29 @@ def test_half_a_signature(signed: SignedServer, authorization: str | None, expec
     headers = {"X-Amz-Target": "SageMaker.ListModels"}
     if authorization is not None:
         headers["Authorization"] = authorization
-    answer = httpx.post(signed.url, headers=headers, content=b"{}")
+    answer = httpx.post(signed.url, headers=headers, content=b"{}", timeout=PATIENCE_S)
     assert answer.json()["__type"] == expected
-    assert httpx.get(f"{signed.url}/signed/x", headers=headers).status_code in (400, 403)
+    assert httpx.get(f"{signed.url}/signed/x", headers=headers, timeout=PATIENCE_S).status_code in (400, 403)
 
 
 def test_no_one_lists_buckets_without_a_key(signed: SignedServer) -> None:
-    answer = httpx.get(f"{signed.url}/")
+    answer = httpx.get(f"{signed.url}/", timeout=PATIENCE_S)
     assert (answer.status_code, "<Code>AccessDenied</Code>" in answer.text) == (403, True)
 
 
 def test_local_pages_take_a_password_and_health_takes_none(signed: SignedServer) -> None:
-    assert httpx.get(f"{signed.url}/_local/health").status_code == 200
-    asked = httpx.get(f"{signed.url}/_local/faults")
+    assert httpx.get(f"{signed.url}/_local/health", timeout=PATIENCE_S).status_code == 200
+    asked = httpx.get(f"{signed.url}/_local/faults", timeout=PATIENCE_S)
     assert asked.status_code == 401
     assert asked.headers["www-authenticate"].startswith("Basic ")
-    assert httpx.get(f"{signed.url}/_local/faults", auth=(KEY_ID, SECRET)).status_code == 200
+    assert (
+        httpx.get(f"{signed.url}/_local/faults", auth=(KEY_ID, SECRET), timeout=PATIENCE_S).status_code == 200
+    )
     for name, secret in ((KEY_ID, WRONG), ("AKIDNOBODY", SECRET), (KEY_ID, ""), (SECOND_ID, SECOND_SECRET)):
-        assert httpx.get(f"{signed.url}/_local/faults", auth=(name, secret)).status_code == 401, name
+        assert (
+            httpx.get(f"{signed.url}/_local/faults", auth=(name, secret), timeout=PATIENCE_S).status_code
+            == 401
+        ), name
     made = AWSRequest("GET", f"{signed.url}/_local/faults", {})
     SigV4Auth(Credentials(KEY_ID, SECRET), "sagemaker", "us-east-1").add_auth(made)
     assert send(made).status_code == 200
@@ -291,10 +302,11 @@ def test_a_server_without_keys_makes_one_for_its_owner(start_server: Callable[..
     assert file.stat().st_mode & 0o777 == 0o600
     text = file.read_text()
     secret = text.split("aws_secret_access_key = ")[1].strip()
+    # Printed once the server is ready: who waits for that may look sooner.
+    eventually(lambda: f"AWS_SHARED_CREDENTIALS_FILE={file}" in server.log.read_text())
     assert secret not in server.log.read_text()
-    assert f"AWS_SHARED_CREDENTIALS_FILE={file}" in server.log.read_text()
     server.kill()
     server.start()
     assert file.read_text() == text
-    answer = httpx.get(f"{server.url}/_local/faults", auth=(text.split()[3], secret))
+    answer = httpx.get(f"{server.url}/_local/faults", auth=(text.split()[3], secret), timeout=PATIENCE_S)
     assert json.loads(answer.text)["rules"] == []

@@ -49,7 +49,7 @@ class Job:
         return found
 
     def ended(self) -> dict[str, Any]:
-        eventually(lambda: self.described()["AutoMLJobStatus"] in OVER, 300)
+        eventually(lambda: self.described()["AutoMLJobStatus"] in OVER, 900)
         return self.described()
 
 
@@ -71,7 +71,7 @@ def test_a_missing_column_fails_the_job_by_name(server: LocalServer) -> None:
 
 def test_a_stop_stops_the_candidates(server: LocalServer) -> None:
     job = Job(server, "colour", candidates=7)
-    eventually(job.candidates, 120)
+    eventually(job.candidates)
     job.sagemaker.stop_auto_ml_job(AutoMLJobName=job.name)
     assert job.ended()["AutoMLJobStatus"] == "Stopped"
     assert {each["CandidateStatus"] for each in job.candidates()} <= {"Completed", "Stopped"}
@@ -81,7 +81,7 @@ def test_a_stop_stops_the_candidates(server: LocalServer) -> None:
 def test_a_kill_repeats_no_candidate(start_server: Callable[..., LocalServer]) -> None:
     server = start_server("--jobs", "1")
     job = Job(server, "colour", candidates=3)
-    eventually(lambda: [each for each in job.candidates() if each["CandidateStatus"] == "Completed"], 300)
+    eventually(lambda: [each for each in job.candidates() if each["CandidateStatus"] == "Completed"], 900)
     server.kill()
     server.start()
     assert job.ended()["AutoMLJobStatus"] == "Completed"

@@ -16,7 +16,7 @@ from tests.contract.serving_probe import IMAGES, Probe, eventually, unique
 
 TIME_SCALE = 0.02
 """A period of a minute takes a second, which is the least."""
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 INVOCATIONS = "SageMakerVariantInvocationsPerInstance"
 

@@ -70,7 +70,7 @@ def aws(aws_program: Path, server: LocalServer, tmp_path_factory: pytest.TempPat
             text=True,
             env=environment,
             stdin=subprocess.DEVNULL,
-            timeout=120,
+            timeout=600,  # its waiters look once a minute
         )
         assert done.returncode == 0, f"aws {' '.join(map(str, arguments))}\n{done.stdout}{done.stderr}"
         return done.stdout
@@ -128,7 +128,7 @@ def test_s3_presigned_addresses_can_be_fetched(aws: Aws, bucket: str, tmp_path: 
     source.write_text("shared")
     aws("s3", "cp", source, f"s3://{bucket}/shared.txt")
     address = aws("s3", "presign", f"s3://{bucket}/shared.txt").strip()
-    answer = httpx.get(address, trust_env=False)
+    answer = httpx.get(address, trust_env=False, timeout=60)
     assert (answer.status_code, answer.content) == (200, b"shared")
 
 
@@ -227,7 +227,7 @@ def test_a_refusal_is_shown_as_aws_words_it(aws_program: Path, server: LocalServ
         capture_output=True,
         text=True,
         env=os.environ | {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"},
-        timeout=60,
+        timeout=300,
     )  # fmt: skip
     assert done.returncode != 0
     assert "An error occurred (ValidationException) when calling the DescribeTrainingJob" in done.stderr

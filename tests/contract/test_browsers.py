@@ -11,6 +11,8 @@ import pytest
 from tests.contract.conftest import LocalServer
 
 TARGET = {"X-Amz-Target": "SageMaker.ListModels"}
+PATIENCE_S = 60.0
+"""For an answer: httpx has five seconds, which a busy machine may want for itself."""
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,9 @@ TARGET = {"X-Amz-Target": "SageMaker.ListModels"}
 )
 def test_pages_of_others_get_nothing(server: LocalServer, headers: dict[str, str], path: str) -> None:
     for method in ("GET", "POST", "PUT", "OPTIONS"):
-        answer = httpx.request(method, server.url + path, headers=TARGET | headers, content=b"{}")
+        answer = httpx.request(
+            method, server.url + path, headers=TARGET | headers, content=b"{}", timeout=PATIENCE_S
+        )
         assert answer.status_code == 403, method
         assert not [name for name in answer.headers if name.startswith("access-control-")]
 
@@ -54,20 +58,23 @@ def test_pages_of_others_get_nothing(server: LocalServer, headers: dict[str, str
     ],
 )
 def test_everybody_else_is_served(server: LocalServer, headers: dict[str, str]) -> None:
-    assert httpx.get(f"{server.url}/_local/health", headers=headers).status_code == 200
+    assert httpx.get(f"{server.url}/_local/health", headers=headers, timeout=PATIENCE_S).status_code == 200
 
 
 def test_its_own_page_is_served(server: LocalServer) -> None:
-    answer = httpx.get(f"{server.url}/_local/health", headers={"Origin": server.url})
+    answer = httpx.get(f"{server.url}/_local/health", headers={"Origin": server.url}, timeout=PATIENCE_S)
     assert answer.status_code == 200
 
 
 def test_a_link_may_be_followed_but_changes_nothing(server: LocalServer) -> None:
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-    assert httpx.post(server.url, headers=TARGET | link, content=b"{}").status_code == 403
+    assert httpx.post(server.url, headers=TARGET | link, content=b"{}", timeout=PATIENCE_S).status_code == 403
 
 
 def test_a_name_of_ones_own(start_server: Callable[..., Any]) -> None:
     server = start_server("--allow-host", "sagemaker.example.com")
     for host, status in (("sagemaker.example.com:80", 200), ("other.example.com", 403)):
-        assert httpx.get(f"{server.url}/_local/health", headers={"Host": host}).status_code == status
+        assert (
+            httpx.get(f"{server.url}/_local/health", headers={"Host": host}, timeout=PATIENCE_S).status_code
+            == status
+        )

@@ -32,7 +32,7 @@ from airflow_sagemaker.submission import STATE_KEY
 from tests.contract.conftest import LocalServer
 
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
-JOB_TIMEOUT_S = 120.0
+JOB_TIMEOUT_S = 300.0
 DOCKERFILE = "FROM python:3.11-slim\nCOPY src/ /opt/program/\nENV PATH=/opt/program:$PATH\n"
 PROGRAMS = {
     "train": """#!/usr/bin/env python

@@ -28,7 +28,7 @@ from airflow_sagemaker.triggers.pause import PauseTrigger
 
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 TASKS, QUOTA = 20, 2
-DEADLINE_S = 300.0
+DEADLINE_S = 900.0
 TRAIN = """#!/usr/bin/env python
 import json, os, pathlib, time
 base = pathlib.Path(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"))

@@ -56,7 +56,7 @@ def test_a_canary_gets_its_share_and_the_alarm_takes_it_back(probe: Probe) -> No
         assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 2
         assert described["LastDeploymentConfig"] == canary
         assert described["PendingDeploymentSummary"]["EndpointConfigName"] == newer
-        assert pending(probe, name)["CurrentInstanceCount"] == 2
+        assert pending(described)["CurrentInstanceCount"] == 2
         sound(probe, bell)
         ended = probe.wait(name)
         assert share_of(seen, "old") == 1
@@ -66,7 +66,7 @@ def test_a_canary_gets_its_share_and_the_alarm_takes_it_back(probe: Probe) -> No
 
 def test_linear_steps_follow_one_another_to_the_end(probe: Probe) -> None:
     name = probe.endpoint(probe.config(probe.model("old"), InitialInstanceCount=3))
-    linear = blue_green("LINEAR", 200, LinearStepSize=size("INSTANCE_COUNT", 1), termination_s=50)
+    linear = blue_green("LINEAR", 400, LinearStepSize=size("INSTANCE_COUNT", 1), termination_s=50)
     steps = set()
     with load(probe, name) as seen:
         newer = update(probe, name, "new", linear, InitialInstanceCount=3)
@@ -85,11 +85,11 @@ def test_linear_steps_follow_one_another_to_the_end(probe: Probe) -> None:
 def test_a_rolling_update_replaces_instances_batch_by_batch(probe: Probe) -> None:
     name = probe.endpoint(probe.config(probe.model("old"), InitialInstanceCount=3))
     with load(probe, name) as seen:
-        newer = update(probe, name, "new", rolling(size("INSTANCE_COUNT", 1), 150), InitialInstanceCount=3)
+        newer = update(probe, name, "new", rolling(size("INSTANCE_COUNT", 1), 300), InitialInstanceCount=3)
         totals = set()
-        while probe.describe(name)["EndpointStatus"] == "Updating":
-            old = probe.describe(name)["ProductionVariants"][0]["CurrentInstanceCount"]
-            totals.add((old, pending(probe, name).get("CurrentInstanceCount")))
+        while (described := probe.describe(name))["EndpointStatus"] == "Updating":
+            old = described["ProductionVariants"][0]["CurrentInstanceCount"]
+            totals.add((old, pending(described).get("CurrentInstanceCount")))
     assert set(seen) == {"old", "new"}
     assert {(3, 1), (2, 2), (1, 3)} <= totals
     assert all(old + new <= 4 for old, new in totals if new is not None)

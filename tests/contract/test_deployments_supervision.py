@@ -89,7 +89,8 @@ def test_a_roll_back_that_fails_leaves_both_serving_until_the_next_update(probe:
     name = probe.endpoint(probe.config(model, InitialInstanceCount=3))
     bell = alarm(probe)
     newer = probe.config(probe.model("new"), InitialInstanceCount=3)
-    deployment = watched_by(bell, rolling(size("INSTANCE_COUNT", 1), 200))
+    # Long enough to sound the alarm before the last step, which leaves nothing to the old fleet.
+    deployment = watched_by(bell, rolling(size("INSTANCE_COUNT", 1), 800))
     probe.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=newer, DeploymentConfig=deployment)
     uri = probe.sagemaker.describe_model(ModelName=model)["PrimaryContainer"]["ModelDataUrl"]
     probe.s3.delete_object(Bucket=BUCKET, Key=uri.rpartition("/")[2])  # what is gone cannot come back

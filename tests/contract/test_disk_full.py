@@ -116,7 +116,7 @@ def test_every_store_says_so_and_recovers(full: LocalServer) -> None:
     with pytest.raises(ClientError, match="404"):
         s3.head_object(Bucket="bucket", Key="new")
     assert not list((full.data / "s3" / "tmp").iterdir())
-    assert httpx.get(f"{full.url}/_local/health").status_code == 200
+    assert httpx.get(f"{full.url}/_local/health", timeout=60).status_code == 200
     full.kill()
     filler.unlink()
     full.start()
@@ -215,6 +215,6 @@ def test_a_job_and_a_model_that_do_not_fit(full: LocalServer) -> None:
     eventually(lambda: sagemaker.describe_endpoint(EndpointName="e")["EndpointStatus"] == "Failed")
     assert "No space left on device" in sagemaker.describe_endpoint(EndpointName="e")["FailureReason"]
     sagemaker.delete_endpoint(EndpointName="e")
-    free = os.statvfs(full.data)
     eventually(lambda: not list((full.data / "jobs").glob("*/*")))
+    free = os.statvfs(full.data)
     assert free.f_bavail * free.f_frsize > 2 * MIB, "what did not fit was left lying"

@@ -96,24 +96,18 @@ def put_alarm(
         before = services.alarms.get(name)
         if before.kind != kind:
             raise ValidationException(f"{name} is the name of a {before.kind}; it cannot become a {kind}")
-        kept = ("StateValue", "StateReason", "StateReasonData", "StateUpdatedTimestamp",
-                "StateTransitionedTimestamp")  # fmt: skip
-        state = {key: before.document[key] for key in kept if key in before.document}
         summary, tags = f'Alarm "{name}" updated', {}
     except KeyError:
-        state = {
-            "StateValue": "INSUFFICIENT_DATA",
-            "StateReason": UNCHECKED,
-            "StateUpdatedTimestamp": at,
-            "StateTransitionedTimestamp": at,
-        }
         summary = f'Alarm "{name}" created'
         tags = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
     document = {
         **definition,
         "AlarmArn": alarm_arn(services, name),
         "AlarmConfigurationUpdatedTimestamp": at,
-        **state,
+        "StateValue": "INSUFFICIENT_DATA",
+        "StateReason": UNCHECKED,
+        "StateUpdatedTimestamp": at,
+        "StateTransitionedTimestamp": at,
     }
     alarm = Alarm(name, kind, document, dict(private or {}))
     type_ = "Create" if summary.endswith("created") else "Update"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -50,7 +51,8 @@ class AlarmEvaluator:
         self._evaluated: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
         self._next_purge = 0.0
-        self._set_by_hand: list[Firing] = []
+        self._waiting: list[Firing] = []
+        self._handing_over = threading.Lock()
         self.actions: dict[str, Action] = {}
         """Prefix of an action's ARN → who carries it out; filled by the parts that can."""
 
@@ -69,18 +71,39 @@ class AlarmEvaluator:
         while True:
             await asyncio.sleep(TICK_S)
             try:
-                for firing in await asyncio.to_thread(self.evaluate_due, time.time()):
-                    await self._carry_out(firing)
+                firings = await asyncio.to_thread(self.evaluate_due, time.time())
             except Exception:  # one bad round must not be the last
                 logger.exception("alarms were not evaluated; tried again in %.0f s", TICK_S)
+                continue
+            for firing in firings:
+                try:
+                    await self._carry_out(firing)
+                except Exception:  # the actions of other alarms must not be lost with it
+                    logger.exception("action %s of alarm %s", firing.arn, firing.alarm.name)
 
     def fire(self, alarm: Alarm) -> None:
         """Have the actions of an alarm carried out whose state somebody set; they follow within a second."""
-        self._set_by_hand.extend(_firings(alarm, None, changed=True))
+        firings = _firings(alarm, None, changed=True)
+        with self._handing_over:
+            self._waiting += firings
 
     def evaluate_due(self, now_s: float) -> list[Firing]:
-        """Evaluate every alarm for which a period has ended, and say what is to be done."""
-        firings, self._set_by_hand = self._set_by_hand, []
+        """Evaluate every alarm for which a period has ended, and say what is to be done.
+
+        What is to be done already when an exception ends the round is said in the next one: the states that
+        it follows from are set, and nobody would find it again.
+        """
+        with self._handing_over:
+            firings, self._waiting = self._waiting, []
+        try:
+            self._evaluate_all(now_s, firings)
+        except BaseException:
+            with self._handing_over:
+                self._waiting = firings + self._waiting
+            raise
+        return firings
+
+    def _evaluate_all(self, now_s: float, firings: list[Firing]) -> None:
         alarms = self._alarms.all()
         names = {alarm.name for alarm in alarms}
         self._evaluated = {name: at for name, at in self._evaluated.items() if name in names}
@@ -95,7 +118,6 @@ class AlarmEvaluator:
         if now_s > self._next_purge:
             self._next_purge = now_s + PURGE_INTERVAL_S
             self._alarms.purge()
-        return firings
 
     def _evaluate(self, alarm: Alarm, now_s: float) -> list[Firing]:
         step = step_s(alarm)
@@ -119,7 +141,7 @@ class AlarmEvaluator:
         )
         with contextlib.suppress(KeyError):  # deleted meanwhile
             if state != alarm.state:
-                alarm = transitions.by_measurement(self._alarms, alarm.name, state, measurement)
+                alarm = transitions.by_measurement(self._alarms, alarm, state, measurement)
                 return _firings(alarm, measurement, changed=True)
             return _firings(alarm, measurement, changed=False)
         return []

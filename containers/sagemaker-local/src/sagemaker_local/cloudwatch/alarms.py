@@ -9,7 +9,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,14 @@ CREATE TABLE IF NOT EXISTS alarm_tag (
 METRIC, COMPOSITE = "MetricAlarm", "CompositeAlarm"
 HISTORY_KEPT_S = 30 * 86_400
 STATES = ("OK", "ALARM", "INSUFFICIENT_DATA")
+STATE_FIELDS = (
+    "StateValue",
+    "StateReason",
+    "StateReasonData",
+    "StateUpdatedTimestamp",
+    "StateTransitionedTimestamp",
+)
+"""What of an alarm's document is not its definition."""
 
 
 @dataclass(slots=True)
@@ -97,8 +105,12 @@ class AlarmStore:
             return [_alarm(row) for row in connection.execute("SELECT * FROM alarm ORDER BY name")]
 
     def put(self, alarm: Alarm, summary: str, data: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Write an alarm's definition, with what it replaces noted in its history."""
+        """Write an alarm's definition, with that noted in its history; one that is there keeps its state."""
         with self._database.writing() as connection:
+            # Read here: since the caller looked it may have been evaluated, and nobody would do that again.
+            with suppress(KeyError):
+                before = _get(connection, alarm.name).document
+                alarm.document |= {key: before[key] for key in STATE_FIELDS if key in before}
             _put(connection, alarm)
             _note(connection, alarm, "ConfigurationUpdate", summary, data)
             for key, value in tags.items():

@@ -48,9 +48,9 @@ def set_state(
     return alarm
 
 
-def by_measurement(store: AlarmStore, name: str, state: str, measurement: Measurement) -> Alarm:
-    """Set the state that follows from data points."""
-    document = store.get(name).document
+def by_measurement(store: AlarmStore, alarm: Alarm, state: str, measurement: Measurement) -> Alarm:
+    """Set the state that follows from data points, by the definition that they were measured for."""
+    document = alarm.document
     data = {
         "version": "1.0",
         "queryDate": stamp(time.time()),
@@ -65,7 +65,7 @@ def by_measurement(store: AlarmStore, name: str, state: str, measurement: Measur
         ],
     }
     known = {key: value for key, value in data.items() if value is not None}
-    return set_state(store, name, state, reason(document, state, measurement), known)
+    return set_state(store, alarm.name, state, reason(document, state, measurement), known)
 
 
 def reason(document: Mapping[str, Any], state: str, measurement: Measurement) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
+import sys
 
 from sagemaker_local.executors.base import Executor, LineSink
 from sagemaker_local.serving.container import Container
@@ -12,7 +14,8 @@ from sagemaker_local.serving.container import Container
 PORT = 8080
 """Where AWS's contract has model servers listen."""
 
-_taken: set[int] = set()
+_taken: dict[int, socket.socket | None] = {}
+"""Ports of this server's containers, with what keeps other servers from them."""
 _listening_regardless: set[str] = set()
 """Images that were seen to listen on 8080 whatever they are told."""
 
@@ -43,7 +46,8 @@ class ContainerNetwork:
 
     def release(self, port: int) -> None:
         """The container that had the port has ended."""
-        _taken.discard(port)
+        if (held := _taken.pop(port, None)) is not None:
+            held.close()
 
     async def moves(self, elsewhere: bool) -> bool:
         """Whether a container that did not come up gets a network of its own now.
@@ -91,11 +95,43 @@ def listens_on(pid: int, port: int) -> bool:
 
 
 def _free_port() -> int:
-    """A port that nobody listens on and that no other container of this server was given."""
+    """A port that nobody listens on and that no other container was given, of this server or of another."""
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port not in _taken:
-            _taken.add(port)
+        port = _unused_port()
+        if port in _taken:
+            continue
+        with contextlib.suppress(_Reserved):
+            _taken[port] = _reserve(port)
             return port
+
+
+def _unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class _Reserved(Exception):
+    """Another server gave the port to a container."""
+
+
+def _reserve(port: int) -> socket.socket | None:
+    """Keep other servers of this machine from a port until its container listens on it.
+
+    They would take the answers of one container for those of another. A name that only the kernel knows is as
+    wide as the ports are, one network, and goes with this process, however it ends.
+
+    Raises:
+        _Reserved: another server has it.
+    """
+    if sys.platform != "linux":
+        return None
+    held = socket.socket(socket.AF_UNIX)
+    try:
+        held.bind(f"\0sagemaker-local/port/{port}")
+    except OSError as error:
+        held.close()
+        if error.errno == errno.EADDRINUSE:
+            raise _Reserved from error
+        return None  # there are no such names here
+    return held
