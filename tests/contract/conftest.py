@@ -23,6 +23,11 @@ SOURCE = ROOT / "containers" / "sagemaker-local" / "src"
 START_TIMEOUT_S = 180.0
 
 
+def named_below(directory: Path, name: str) -> list[Path]:
+    """Everything of a name below a directory, from which others may remove what they like meanwhile."""
+    return [Path(folder, name) for folder, folders, files in os.walk(directory) if name in (*folders, *files)]
+
+
 class LocalServer:
     """One server process; start, kill and start again on the same directory.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from typing import Any
@@ -13,9 +14,12 @@ from hypothesis import HealthCheck, settings
 
 from tests.contract.conftest import LocalServer
 
+EXAMPLES = int(os.environ.get("HOSTILE_EXAMPLES", "60"))
+"""More than these are others each time; these are the same, so that what fails is what was changed."""
 FUZZ = settings(
-    max_examples=60,
+    max_examples=EXAMPLES,
     deadline=None,
+    derandomize=EXAMPLES == 60,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 TARGET = {"X-Amz-Target": "SageMaker.CreateModel", "Content-Type": "application/x-amz-json-1.1"}

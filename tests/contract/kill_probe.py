@@ -18,7 +18,8 @@ from airflow_sagemaker.errors import JobStoppedError
 from airflow_sagemaker.operators.training import TrainingJobOperator
 from airflow_sagemaker.specs.training import TrainingJob
 
-PAUSE_S = 5.0
+PAUSE_S = 60.0
+"""The signal ends it: only a test that never sends one waits so long."""
 
 
 class Store(dict[str, Any]):

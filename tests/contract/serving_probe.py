@@ -132,6 +132,16 @@ class Probe:
         read: bytes = answer["Body"].read()
         return read
 
+    def gate(self) -> str:
+        """Where containers wait (`WAIT_FOR`), or requests (`hold`), until `open_gate`."""
+        return f"{BUCKET}/{unique('gate')}"
+
+    def open_gate(self, gate: str) -> None:
+        self.s3.put_object(Bucket=BUCKET, Key=gate.removeprefix(f"{BUCKET}/"), Body=b"open")
+
+    def close_gate(self, gate: str) -> None:
+        self.s3.delete_object(Bucket=BUCKET, Key=gate.removeprefix(f"{BUCKET}/"))
+
     def process(self, endpoint: str) -> int:
         """Process id on this machine of an endpoint's only container."""
         inside = self.ask(endpoint, "namespace").decode()

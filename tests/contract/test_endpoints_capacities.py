@@ -23,13 +23,23 @@ def change(probe: Probe, name: str, **desired: Any) -> None:
     )
 
 
-def processes(probe: Probe, name: str) -> int:
-    """How many different containers answer."""
-    return len({probe.ask(name, "started") for _ in range(12)})
+def processes(probe: Probe, name: str, wanted: int) -> int:
+    """How many different containers answer, once so many have: beside other callers a turn may be passed."""
+    found: set[bytes] = set()
+
+    def enough() -> bool:
+        found.add(probe.ask(name, "started"))
+        return len(found) >= wanted
+
+    eventually(enough)
+    return len(found | {probe.ask(name, "started") for _ in range(12)})
 
 
 def test_instances_come_and_go_under_load(probe: Probe) -> None:
-    name = probe.endpoint()
+    gate = probe.gate()
+    probe.open_gate(gate)
+    name = probe.endpoint(probe.config(probe.model(WAIT_FOR=gate)))
+    probe.close_gate(gate)
     with load(probe, name) as seen:
         change(probe, name, DesiredInstanceCount=3)
         described = probe.describe(name)
@@ -37,12 +47,13 @@ def test_instances_come_and_go_under_load(probe: Probe) -> None:
         (variant,) = described["ProductionVariants"]
         assert (variant["CurrentInstanceCount"], variant["DesiredInstanceCount"]) == (1, 3)
         assert variant["VariantStatus"][0]["Status"] == "Updating"
+        probe.open_gate(gate)
         (variant,) = probe.wait(name)["ProductionVariants"]
         assert (variant["CurrentInstanceCount"], variant["DesiredInstanceCount"]) == (3, 3)
-        assert processes(probe, name) == 3
+        assert processes(probe, name, 3) == 3
         change(probe, name, DesiredInstanceCount=1)
         assert probe.wait(name)["ProductionVariants"][0]["CurrentInstanceCount"] == 1
-        assert processes(probe, name) == 1
+        assert processes(probe, name, 1) == 1
     assert set(seen) == {"v1"}
 
 
@@ -100,7 +111,7 @@ def test_after_a_kill_of_the_server_the_desired_instances_are_there(probe: Probe
     probe.connect()
     (variant,) = probe.wait(name)["ProductionVariants"]
     assert (variant["CurrentInstanceCount"], variant["DesiredInstanceCount"]) == (2, 2)
-    assert processes(probe, name) == 2
+    assert processes(probe, name, 2) == 2
 
 
 @pytest.mark.parametrize(
@@ -126,4 +137,11 @@ def test_an_instance_that_is_killed_while_others_come_is_replaced(probe: Probe) 
     change(probe, name, DesiredInstanceCount=2)
     os.kill(container, signal.SIGKILL)
     probe.wait(name)
-    eventually(lambda: processes(probe, name) == 2)
+
+    def both_answer() -> bool:
+        try:
+            return processes(probe, name, 2) == 2
+        except ClientError:  # this one met the end of the one that was killed
+            return False
+
+    eventually(both_answer)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 
-import psutil
 import pytest
 from botocore.exceptions import ClientError
 
@@ -65,7 +64,7 @@ def test_an_isolated_model_answers_and_reaches_nothing(probe: Probe) -> None:
 def test_an_isolated_container_that_is_killed_comes_back(probe: Probe) -> None:
     name = probe.endpoint(probe.config(isolated(probe)))
     before = probe.ask(name, "started")
-    os.kill(server_of(probe), signal.SIGKILL)
+    os.kill(probe.process(name), signal.SIGKILL)
     eventually(lambda: begun(probe, name) not in (b"", before))
 
 
@@ -75,13 +74,3 @@ def begun(probe: Probe, name: str) -> bytes:
         return probe.ask(name, "started")
     except ClientError:
         return b""
-
-
-def server_of(probe: Probe) -> int:
-    """The newest container's process on this machine."""
-    found = [
-        process
-        for process in psutil.Process(probe.server.pid).children(recursive=True)
-        if "/opt/program/serve" in process.cmdline()[1:2]
-    ]
-    return max(found, key=lambda process: process.create_time()).pid

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import string
+import time
+from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -102,3 +104,19 @@ def test_many_who_say_nothing_do_not_keep_others_out(server: LocalServer) -> Non
     finally:
         for connection in idle:
             connection.close()
+
+
+def test_who_pauses_between_requests_finds_the_connection_open(server: LocalServer) -> None:
+    """httpx keeps one for 5 s, botocore for ever: closed in that moment, it would lose a request."""
+    address = urlsplit(server.url)
+    connection = HTTPConnection(address.hostname or "", address.port)
+    try:
+        for pause_s in (0.0, 5.5):
+            time.sleep(pause_s)
+            connection.request("GET", "/_local/health")
+            answer = connection.getresponse()
+            assert (answer.status, answer.read() != b"") == (200, True)
+            assert connection.sock is not None
+            connection.auto_open = 0  # from now on on this connection or not at all
+    finally:
+        connection.close()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import LocalServer
+from tests.contract.conftest import LocalServer, named_below
 
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
@@ -243,15 +243,18 @@ def hidden(answer: str) -> bool:
 def spied(sandboxed: LocalServer) -> tuple[LocalServer, dict[str, str], str]:
     """The report of a program that ran beside another job with a secret of its own."""
     secret = f"secret-of-the-other-{uuid.uuid4().hex}"
-    victim = start(sandboxed, mine=secret, other="nothing", wait_s="120")
-    marks: Callable[[], list[Path]] = lambda: list((sandboxed.data / "jobs").rglob("mine.txt"))  # noqa: E731
+    victim = start(sandboxed, mine=secret, other="nothing", wait_s="290")
+    marks: Callable[[], list[Path]] = lambda: named_below(sandboxed.data / "jobs", "mine.txt")  # noqa: E731
     deadline = time.monotonic() + 120
     while not marks():
         assert time.monotonic() < deadline, "the other job never started"
         time.sleep(0.1)
     found = report(sandboxed, start(sandboxed, mine="own", other=secret))
     assert marks(), "the other job must still be there, or the search shows nothing"
-    sandboxed.client("sagemaker").stop_training_job(TrainingJobName=victim)
+    sagemaker = sandboxed.client("sagemaker")
+    sagemaker.stop_training_job(TrainingJobName=victim)
+    waiter = sagemaker.get_waiter("training_job_completed_or_stopped")
+    waiter.wait(TrainingJobName=victim, WaiterConfig={"Delay": 1, "MaxAttempts": 200})
     return sandboxed, found, secret
 
 
@@ -270,7 +273,7 @@ def test_nothing_of_the_system_is_changed(spied: tuple[LocalServer, dict[str, st
 
 def test_what_it_writes_is_gone_with_it(spied: tuple[LocalServer, dict[str, str], str]) -> None:
     server = spied[0]
-    assert not list(server.data.parent.rglob("written-by-a-job"))
+    assert not named_below(server.data.parent, "written-by-a-job")
     image = Path(str(server.data)).parents[1].glob("*/spy/src/train")
     assert all(path.read_text() == SPY for path in image)
 

@@ -22,6 +22,7 @@ from airflow_sagemaker.triggers.log_position import RECENT_EVENTS
 from airflow_sagemaker.triggers.log_stream import JobLog
 from tests.contract.conftest import ROOT, LocalServer
 from tests.contract.log_probe import FileCursor, logs_client
+from tests.contract.serving_probe import eventually
 
 LINES = int(os.environ.get("TEST_LOG_LINES", "100000"))
 """``TEST_LOG_LINES=1000000`` for the million."""
@@ -156,8 +157,7 @@ async def test_a_hundred_jobs_in_one_group_cost_no_more_calls_than_one(
     looks = (time.monotonic() - started_s) / 0.25
     expected = [f"[algo-1] {number}.{line}" for number in range(rounds) for line in range(3)]
     assert all(lines == expected for lines in written.values())
-    assert calls.count["FilterLogEvents"] <= looks + 2
-    assert calls.count["FilterLogEvents"] < jobs
+    assert calls.count["FilterLogEvents"] <= looks + 2  # of one reader, however long it all takes
     assert set(calls.count) == {"FilterLogEvents"}
 
 
@@ -184,6 +184,11 @@ def test_a_triggerer_killed_at_any_moment_loses_and_repeats_nothing(
             [sys.executable, str(Path(__file__).with_name("log_probe.py")), *arguments], env=environment
         )
 
+    written = 0
+
+    def has_gone_on() -> bool:
+        return len(found()) > written
+
     probe = start(0)
     try:
         for begin in range(0, lines, 1000):
@@ -191,14 +196,15 @@ def test_a_triggerer_killed_at_any_moment_loses_and_repeats_nothing(
             events = [{"timestamp": now_ms, "message": str(line)} for line in range(begin, begin + 1000)]
             logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
             time.sleep(0.1)
-            if begin % 6000 == 5000 and found():
+            if begin % 6000 == 4000:  # never after the last line: nobody would write that once more
+                eventually(has_gone_on, 300)
                 probe.kill()
                 probe.wait()
-                killed += 1
+                killed, written = killed + 1, len(found())
                 probe = start(killed)
-        assert probe.wait(120) == 0
+        assert probe.wait(300) == 0
     finally:
         probe.kill()
         probe.wait()
-    assert killed
+    assert killed == 5
     assert found() == [f"[algo-1] {line}" for line in range(lines)]

@@ -20,6 +20,10 @@ from sagemaker_local.settings import Settings
 READY_FILE = "ready.json"
 """Written below the data directory once the server answers: ``{"pid", "port", "url"}``."""
 
+KEEP_ALIVE_S = 75
+"""How long an idle connection is kept. uvicorn's 5 s are what httpx and many pollers pause, too: a request
+that meets the closing is lost, and one that may have been taken is not sent twice."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM; returns the exit code."""
@@ -60,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         lifespan="on",
         log_level="warning",
         access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=5,
     )
     server = _Server(config, settings.data_dir / READY_FILE, settings)

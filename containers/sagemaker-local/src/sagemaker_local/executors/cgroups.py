@@ -123,10 +123,9 @@ class Cgroups:
             found.update(place.parent.parent.glob(f"{place.name}"))
             found.update(place.parent.parent.glob(f"*/{place.name}"))
         for place in found:
-            if place.is_dir():
+            with contextlib.suppress(OSError):  # its last program's keeper may be removing it right now
                 Cgroup(tuple(entry for entry in place.iterdir() if entry.is_dir()), None).remove()
-                with contextlib.suppress(OSError):
-                    place.rmdir()
+                place.rmdir()
 
 
 def _settings(controller: str, limits: Limits, unified: bool) -> dict[str, str]:

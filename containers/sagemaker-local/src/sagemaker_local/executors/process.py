@@ -228,7 +228,8 @@ def remove_tree(directory: Path) -> None:
         for name in names:
             path = os.path.join(folder, name)
             if not os.path.islink(path) and not os.access(path, os.W_OK | os.X_OK | os.R_OK):
-                os.chmod(path, 0o700)
+                with contextlib.suppress(OSError):  # gone meanwhile: what fails here never ends its job
+                    os.chmod(path, 0o700)
     shutil.rmtree(directory, ignore_errors=True)
     if directory.exists():
         logger.warning("%s could not be removed; it is taken away when the server starts next", directory)

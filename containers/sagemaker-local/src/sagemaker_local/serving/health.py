@@ -17,6 +17,8 @@ from sagemaker_local.serving.http import Client, ConnectionLost, NotListening
 
 START_POLL_S = 0.05
 HEALTH_POLL_S = 5.0
+SUSPECT_POLL_S = 0.25
+"""One that broke a connection and did not answer either is asked so often: requests wait for it."""
 UNHEALTHY_PINGS = 4
 """So many failed health checks in a row, with no request under way, and the container is replaced."""
 LISTENING_CHECK_S = 1.0
@@ -97,10 +99,11 @@ class Health:
         self.came_up = True
         self._suspected.clear()
         self._ready.set()
-        failures = 0
+        failures, counted_at = 0, 0.0
         while failures < UNHEALTHY_PINGS:
+            pause_s = HEALTH_POLL_S if self.ready else SUSPECT_POLL_S
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(HEALTH_POLL_S):  # wait_for loses cancellations in Python 3.11
+                async with asyncio.timeout(pause_s):  # wait_for loses cancellations in Python 3.11
                     await self._suspected.wait()
             self._suspected.clear()
             up = await _ping(client)
@@ -109,8 +112,10 @@ class Health:
                 # The answer may be older than what somebody saw while it was waited for: it is asked again.
                 if not self._suspected.is_set():
                     self._ready.set()
-            elif not self._busy():
-                failures += 1
+            elif not self._busy() and (
+                self.ready or not failures or time.monotonic() - counted_at >= HEALTH_POLL_S
+            ):
+                failures, counted_at = failures + 1, time.monotonic()
                 self._log(f"Health check {failures} of {UNHEALTHY_PINGS} failed.")
 
     async def _come_up(self, client: Client, pid: int | None) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,21 @@ def test_a_sweep_removes_what_is_left(tmp_path):
         cgroups.sweep()
         assert sleeper.wait(10) == -signal.SIGKILL
     assert not any(place.exists() for place in cgroups.places.values())
+
+
+def test_a_sweep_may_meet_a_keeper_that_removes_the_same(tmp_path, monkeypatch):
+    place = tmp_path / "parent" / "sagemaker-local-x"
+    place.mkdir(parents=True)
+    entries = Path.iterdir
+
+    def removed_first(directory: Path) -> Iterator[Path]:
+        if directory == place:
+            place.rmdir()
+        return entries(directory)
+
+    monkeypatch.setattr(Path, "iterdir", removed_first)
+    Cgroups({"memory": place}, unified=True).sweep()
+    assert not place.exists()
 
 
 def test_what_is_left_does_not_drive_the_next_server_elsewhere(tmp_path):
