@@ -28,6 +28,21 @@ def test_a_free_port_is_taken_as_asked() -> None:
     assert free_port(port) == port
 
 
+def test_no_port_is_given_twice_before_it_is_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = free_port()
+
+    class Again(socket.socket):
+        """The kernel draws what it drew before, and then another one."""
+
+        drawn = iter((given, 0))
+
+        def bind(self, address: tuple[str, int]) -> None:  # type: ignore[override]
+            super().bind((address[0], next(self.drawn)))
+
+    monkeypatch.setattr("demo.ports.socket.socket", Again)
+    assert free_port() != given
+
+
 def test_airflow_cannot_reach_an_account_of_this_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
