@@ -6,9 +6,10 @@ import os
 import select
 import signal
 import subprocess
+import time
 from pathlib import Path
 
-CODE_TIMEOUT_S = 5.0
+CODE_TIMEOUT_S = 30.0
 UNKNOWN_CODE = -1
 
 
@@ -24,11 +25,9 @@ class Adopted:
         self.pid = pid
         self.returncode: int | None = None
         self._code_file = code_file
-        try:
-            # It keeps meaning this process even when the number is given to another.
-            self._descriptor: int | None = os.pidfd_open(pid)
-        except ProcessLookupError:
-            self._descriptor = None
+        # They keep meaning these processes even when the numbers are given to others.
+        self._descriptor = _descriptor(pid)
+        self._parent = _descriptor(_parent(pid))
 
     def poll(self) -> int | None:
         """The exit code, or None while it runs."""
@@ -64,16 +63,49 @@ class Adopted:
     def _ended(self, timeout_s: float | None) -> bool:
         if self._descriptor is None:
             return True
-        waiting = select.poll()
-        waiting.register(self._descriptor, select.POLLIN)
-        if not waiting.poll(None if timeout_s is None else timeout_s * 1000):
+        if not _has_ended(self._descriptor, timeout_s):
             return False
         os.close(self._descriptor)
         self._descriptor = None
         return True
 
     def _code(self) -> int:
+        """What its parent writes, which learns of the end no earlier than we do."""
+        deadline = time.monotonic() + CODE_TIMEOUT_S
+        while True:
+            nobody_writes = self._parent is None or _has_ended(self._parent, 0) or time.monotonic() > deadline
+            code = self._written()
+            if code is not None or nobody_writes:
+                break
+            time.sleep(0.01)
+        if self._parent is not None:
+            os.close(self._parent)
+            self._parent = None
+        return UNKNOWN_CODE if code is None else code
+
+    def _written(self) -> int | None:
         try:
             return int(self._code_file.read_text())
         except (FileNotFoundError, ValueError):
-            return UNKNOWN_CODE
+            return None
+
+
+def _descriptor(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def _parent(pid: int) -> int:
+    """The parent of a process; 0 where that is no more, or lies outside of what we see."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def _has_ended(descriptor: int, timeout_s: float | None) -> bool:
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(None if timeout_s is None else timeout_s * 1000))
