@@ -16,6 +16,7 @@ ATTEMPTS = 8
 """How often a call is made that a restart, an expired login or a busy database stopped."""
 
 
+HEALTH_TIMEOUT_S = 30.0
 TIMEOUT_S = 120.0
 """Of a call: what may have changed something cannot be asked again, however busy the machine is."""
 
@@ -39,7 +40,7 @@ class AirflowApi:
     def health(self) -> dict[str, str]:
         """Component to its status; empty while the server does not answer."""
         try:
-            answer = self._client.get("/api/v2/monitor/health", timeout=5.0)
+            answer = self._client.get("/api/v2/monitor/health", timeout=HEALTH_TIMEOUT_S)
         except httpx.TransportError:
             return {}
         if answer.status_code != httpx.codes.OK:
