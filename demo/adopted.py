@@ -9,8 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
-CODE_TIMEOUT_S = 5.0
-"""So long after an end its code may still come: not every machine's first process buries orphans."""
+CODE_TIMEOUT_S = 30.0
+"""So long after an end its parent may take to say so."""
 CODE_POLL_S = 0.02
 UNKNOWN_CODE = -1
 
@@ -28,11 +28,9 @@ class Adopted:
         self.returncode: int | None = None
         self._code_file = code_file
         self._ended_s: float | None = None
-        try:
-            # It keeps meaning this process even when the number is given to another.
-            self._descriptor: int | None = os.pidfd_open(pid)
-        except ProcessLookupError:
-            self._descriptor = None
+        # They keep meaning these processes even when the numbers are given to others.
+        self._descriptor = _descriptor(pid)
+        self._parent = _descriptor(_parent(pid))
 
     def poll(self) -> int | None:
         """The exit code, or None while it runs."""
@@ -70,9 +68,7 @@ class Adopted:
     def _ended(self, timeout_s: float | None) -> bool:
         if self._descriptor is None or self._ended_s is not None:
             return True
-        waiting = select.poll()
-        waiting.register(self._descriptor, select.POLLIN)
-        if not waiting.poll(None if timeout_s is None else timeout_s * 1000):
+        if not _has_ended(self._descriptor, timeout_s):
             return False
         self._ended_s = time.monotonic()
         return True
@@ -80,16 +76,17 @@ class Adopted:
     def _take_code(self) -> None:
         """Note how it ended, unless that is still to be told."""
         # Asked first: a code that is not there then will not come.
-        told_by_now = self._is_buried() or self._has_waited()
+        told_by_now = self._is_buried() or self._has_no_parent() or self._has_waited()
         try:
             self.returncode = int(self._code_file.read_text())
         except (FileNotFoundError, ValueError):
             if not told_by_now:
                 return
             self.returncode = UNKNOWN_CODE
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        for descriptor in (self._descriptor, self._parent):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._descriptor = self._parent = None
 
     def _is_buried(self) -> bool:
         if self._descriptor is None:
@@ -100,5 +97,30 @@ class Adopted:
             return True
         return False
 
+    def _has_no_parent(self) -> bool:
+        """Not every machine's first process buries what has none."""
+        return self._parent is None or _has_ended(self._parent, 0)
+
     def _has_waited(self) -> bool:
         return self._ended_s is not None and time.monotonic() - self._ended_s >= CODE_TIMEOUT_S
+
+
+def _descriptor(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def _parent(pid: int) -> int:
+    """The parent of a process; 0 where that is no more, or lies outside of what we see."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def _has_ended(descriptor: int, timeout_s: float | None) -> bool:
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(None if timeout_s is None else timeout_s * 1000))

@@ -16,6 +16,11 @@ ATTEMPTS = 8
 """How often a call is made that a restart, an expired login or a busy database stopped."""
 
 
+HEALTH_TIMEOUT_S = 30.0
+TIMEOUT_S = 120.0
+"""Of a call: what may have changed something cannot be asked again, however busy the machine is."""
+
+
 class AirflowApiError(Exception):
     """The API server refused a call; says which and why."""
 
@@ -30,12 +35,12 @@ class AirflowApi:
     def __init__(self, url: str, *, user: str, password: str) -> None:
         self.url = url
         self._login = {"username": user, "password": password}
-        self._client = httpx.Client(base_url=url, timeout=30.0, trust_env=False)
+        self._client = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False)
 
     def health(self) -> dict[str, str]:
         """Component to its status; empty while the server does not answer."""
         try:
-            answer = self._client.get("/api/v2/monitor/health", timeout=5.0)
+            answer = self._client.get("/api/v2/monitor/health", timeout=HEALTH_TIMEOUT_S)
         except httpx.TransportError:
             return {}
         if answer.status_code != httpx.codes.OK:

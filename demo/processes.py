@@ -99,30 +99,59 @@ def as_user(user: str | None) -> dict[str, Any]:
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [], "cwd": "/"}
 
 
-def signal_all(service: Service, number: signal.Signals) -> None:
-    """A signal to a service and to every process that it has started, as a container's engine sends it."""
+def signal_all(service: Service, number: signal.Signals) -> set[int]:
+    """A signal to a service and to every process that it has started, as a container's engine sends it.
+
+    Returns:
+        The ids of all that got it.
+    """
+    first = service.process.pid
     told: set[int] = set()
-    # What was started between a look and the signal shows in the next look.
-    while new := _members(service.process.pid) - told:
-        _signal(sorted(new), number)
+    # Again until nobody new is there: some may have started others before it was their turn.
+    while new := _family(first) - told:
+        _signal(sorted(new, key=lambda process_id: process_id != first), number)
         told |= new
+    return told
 
 
-def _members(session: int) -> set[int]:
-    """Process ids of a session."""
-    return {
-        int(entry.name)
+def wait_for_ends(process_ids: Iterable[int], *, timeout_s: float = 30) -> None:
+    """Wait until processes that somebody else is the parent of have ended."""
+    deadline = time.monotonic() + timeout_s
+    for process_id in process_ids:
+        while _runs(process_id) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
+def _family(first: int) -> set[int]:
+    """A process, its session, and what descends from them: PostgreSQL's have a session each."""
+    everybody = {
+        int(entry.name): parent_and_session
         for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and _session(entry) == session
+        if entry.name.isdigit() and (parent_and_session := _parent_and_session(entry)) is not None
     }
+    family = {process_id for process_id, (_, session) in everybody.items() if first in (process_id, session)}
+    while new := {each for each, (parent, _) in everybody.items() if parent in family} - family:
+        family |= new
+    return family
 
 
-def _session(entry: Path) -> int:
-    """The session of a process: the fourth field after its name, which may hold anything."""
+def _parent_and_session(entry: Path) -> tuple[int, int] | None:
+    fields = _fields(entry)
+    return (int(fields[1]), int(fields[3])) if fields else None
+
+
+def _runs(process_id: int) -> bool:
+    """Whether it is there, and more than an entry that its parent has not read yet."""
+    fields = _fields(Path("/proc") / str(process_id))
+    return bool(fields) and fields[0] not in ("Z", "X")
+
+
+def _fields(entry: Path) -> list[str]:
+    """State, parent, group, session, … of a process, which follow its name, which may hold anything."""
     try:
-        return int((entry / "stat").read_text().rpartition(")")[2].split()[3])
-    except (OSError, IndexError):  # ended meanwhile
-        return -1
+        return (entry / "stat").read_text().rpartition(")")[2].split()
+    except OSError:  # ended meanwhile
+        return []
 
 
 def stop(services: Iterable[Service], *, grace_s: float) -> None:

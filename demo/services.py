@@ -54,10 +54,11 @@ class Services:
             whole: With everything that it has started, as when its machine is lost; else the process alone.
         """
         service = self._services.pop(name)
-        if whole:
-            processes.signal_all(service, signal.SIGKILL)
+        killed = processes.signal_all(service, signal.SIGKILL) if whole else set()
         service.process.kill()
         service.process.wait()
+        # Who comes next must not meet them: two generations of a database would write to the same files.
+        processes.wait_for_ends(killed)
 
     def pause_service(self, name: str) -> None:
         """SIGSTOP: it is there, holds its connections, and does nothing."""

@@ -57,11 +57,11 @@ WARM = "airflow"
 
 WARM_PROGRAM = str(ROOT / "demo" / "warm_airflow.py")
 
-SAGEMAKER_START_TIMEOUT_S = 60
-AIRFLOW_START_TIMEOUT_S = 180
+SAGEMAKER_START_TIMEOUT_S = 180
+AIRFLOW_START_TIMEOUT_S = 600
 SQLITE_LOOP_TIMEOUT_S = 1
 """How long the API server waits for SQLite's lock."""
-POSTGRESQL_START_TIMEOUT_S = 60
+POSTGRESQL_START_TIMEOUT_S = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +266,7 @@ class Stack(Services):
         else:
             self._start_airflow_service(name)
 
-    def wait_for_dags(self, dag_ids: set[str], *, timeout_s: float = 60) -> None:
+    def wait_for_dags(self, dag_ids: set[str], *, timeout_s: float = 300) -> None:
         """Wait until the DAG processor has parsed these DAGs.
 
         Raises:
@@ -283,7 +283,7 @@ class Stack(Services):
             self.check()
             time.sleep(0.3)
 
-    def airflow(self, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    def airflow(self, *arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
         """Run an Airflow command in the stack's environment; its output is captured."""
         return subprocess.run(
             [_program("airflow"), *arguments],
@@ -344,7 +344,7 @@ class Stack(Services):
         done_before = stamp.exists() and stamp.read_text() == version
         if done_before and (self._database is not None or (home / "airflow.db").exists()):
             return
-        done = self.airflow("db", "migrate", timeout_s=300)
+        done = self.airflow("db", "migrate", timeout_s=600)
         if done.returncode:
             raise StackError(f"airflow db migrate failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
         if self._database is None:
@@ -365,7 +365,7 @@ class Stack(Services):
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         if done.returncode:
             raise StackError(f"the pools of {include} cannot be imported:\n{done.stdout}\n{done.stderr}")

@@ -26,7 +26,10 @@ from tests.shared_houses import SQLITE, keep
 
 ROOT = Path(__file__).parent.parent
 
-PING_TIMEOUT_S = 20
+RUN_TIMEOUT_S = 900
+"""Of a run with its jobs, whose environments may have to be made first."""
+
+PING_TIMEOUT_S = 40
 """How long a server may take to answer its first /ping: AWS's four minutes would be spent by one test."""
 
 BROKEN_PROGRAMS = {
@@ -63,12 +66,14 @@ class House:
         self.sagemaker: Any = aws.client("sagemaker", stack.sagemaker_url)
         self.runtime: Any = aws.client("sagemaker-runtime", stack.sagemaker_url)
 
-    def run(self, dag_id: str, *, conf: Mapping[str, Any] | None = None, timeout_s: float = 300) -> RunRecord:
+    def run(
+        self, dag_id: str, *, conf: Mapping[str, Any] | None = None, timeout_s: float = RUN_TIMEOUT_S
+    ) -> RunRecord:
         """Trigger a DAG and follow it to its end, whatever that is."""
         self.api.unpause(dag_id)
         return self.follow(RunRecord(dag_id, self.api.trigger(dag_id, conf=dict(conf or {}))), timeout_s)
 
-    def follow(self, run: RunRecord, timeout_s: float = 300) -> RunRecord:
+    def follow(self, run: RunRecord, timeout_s: float = RUN_TIMEOUT_S) -> RunRecord:
         """Follow a run to its end, whatever that is."""
         (ended,) = follow(self.api, [run], timeout_s=timeout_s, seen=lambda _: self.stack.check())
         return ended
@@ -84,6 +89,14 @@ class House:
         """The log of a task's last try, or of an earlier one."""
         number = try_number or run.tasks[(task_id, -1)].try_number
         return "\n".join(self.api.log_lines(run.dag_id, run.run_id, task_id, try_number=number))
+
+    def logs(self, run: RunRecord, task_id: str) -> str:
+        """The logs of all tries of a task.
+
+        A late event of the executor may fail a resumed task: then the next try says what the lost one found.
+        """
+        tries = range(1, run.tasks[(task_id, -1)].try_number + 1)
+        return "\n".join(self.log(run, task_id, try_number=number) for number in tries)
 
     def read(self, key: str) -> bytes:
         """An object of the bucket."""

@@ -120,9 +120,12 @@ class Claim:
         if self.stopped or self.phase is Phase.NOTHING:
             return
         try:
-            if self.phase is Phase.UNANSWERED and not self._appears(patience_s):
-                return
-            if self._is_taken_over():
+            tags = None
+            if self.phase is Phase.UNANSWERED:
+                tags = self._tags_once_there(patience_s)
+                if tags is None or not self.is_ours(tags):
+                    return
+            if self._is_taken_over(tags):
                 self.log.info("%s %s is left to a later try of the task", self.kind.noun, self.name)
                 self.drop()
                 return
@@ -131,26 +134,28 @@ class Claim:
         except SageMakerError as error:
             self.log.warning("%s %s could not be stopped: %s", self.kind.noun, self.name, error)
 
-    def _appears(self, patience_s: float) -> bool:
-        """Whether a job of ours is there, after waiting for it so long."""
+    def _tags_once_there(self, patience_s: float) -> dict[str, str] | None:
+        """The tags of the job, after waiting for it so long; None where there is none."""
         looks = int(patience_s / LOOK_INTERVAL_S)
         while True:
             described = self.api.describe(self.kind, self.name)
             if described is not None:
-                return self.is_ours(self.api.tags(described[self.kind.arn_field]))
+                return self.api.tags(described[self.kind.arn_field])
             if looks <= 0:
-                return False
+                return None
             looks -= 1
             self._sleep(LOOK_INTERVAL_S)
 
-    def _is_taken_over(self) -> bool:
+    def _is_taken_over(self, tags: Mapping[str, str] | None) -> bool:
         """Whether a later try works with the job: this one stood still, was taken for dead, and came back.
 
         Where AWS does not tell, the kill is taken for what it nearly always is.
+
+        :param tags: of the job, where they have just been asked for: Airflow gives a kill five seconds
         """
         try:
-            described = self.api.describe(self.kind, self.name)
-            tags = {} if described is None else self.api.tags(described[self.kind.arn_field])
+            if tags is None:
+                tags = self._tags_once_there(0.0) or {}
         except SageMakerError as error:
             self.log.warning("Who works with %s %s is not known: %s", self.kind.noun, self.name, error)
             return False

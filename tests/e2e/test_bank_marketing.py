@@ -43,7 +43,7 @@ def partitions(house: House) -> dict[date, bytes]:
 @pytest.fixture(scope="module")
 def build(house: House, partitions: dict[date, bytes]) -> RunRecord:
     house.api.unpause(ROLLOUT)
-    run = house.run(BUILD, timeout_s=600)
+    run = house.run(BUILD, timeout_s=1200)
     require_success(house.api, [run])
     return run
 

@@ -57,7 +57,7 @@ def test_job_logs_end_up_in_the_task_log(house: House, digits: Built) -> None:
     )
     lines = [event["message"] for event in events["events"]]
     assert lines
-    log = house.log(digits.build, "train")
+    log = house.logs(digits.build, "train")
     assert [line for line in lines if line.strip() and line.strip() not in log] == []
 
 

@@ -13,7 +13,7 @@ from demo.stack import USER
 from tests.running_stack import House
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-WAIT_MS = 60_000
+WAIT_MS = 180_000
 
 
 @contextmanager

@@ -201,6 +201,9 @@ def build(folder: Path) -> Stack:
             sagemaker_arguments=("--jobs", "64", "--stop-grace-s", "5"),
             database="postgresql" if postgresql.programs() else "sqlite",
             restarted=AIRFLOW_SERVICES,
+            # A worker whose Create is not answered goes on asking until it is acted upon, however long that
+            # takes; the eight attempts of our own may be over in a quarter of a minute.
+            connection_extra={"config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": 200}}},
             environment={
                 "AIRFLOW__CORE__EXECUTOR": "held_executor.HeldExecutor",
                 "AIRFLOW__CORE__PARALLELISM": "18",
@@ -257,7 +260,10 @@ def furnish(house: ActionsHouse) -> None:
 
 
 def _write_timeouts(dags: Path, seconds: float) -> None:
-    (dags / TIMEOUTS_FILE).write_text(json.dumps({"dag_s": seconds}))
+    # At once: the DAG processor reads it at any time.
+    partial = dags / f"{TIMEOUTS_FILE}.partial"
+    partial.write_text(json.dumps({"dag_s": seconds}))
+    partial.replace(dags / TIMEOUTS_FILE)
 
 
 def _archive(member: str, body: bytes) -> bytes:

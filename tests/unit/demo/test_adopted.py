@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,6 +48,16 @@ def test_an_adopted_process_is_watched_and_ended(child: subprocess.Popen[bytes],
     assert adopted.wait(30) == -15
     assert adopted.poll() == -15
     adopted.send_signal(signal.SIGTERM)  # to nobody, whoever has the number by now
+
+
+def test_the_code_may_be_written_after_the_end(child: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """Its parent is told of the end when we are, and writes then."""
+    adopted = Adopted(child.pid, tmp_path / "code")
+    child.kill()
+    writing = threading.Timer(0.5, (tmp_path / "code").write_text, ["-9"])
+    writing.start()
+    assert adopted.wait(30) == -9
+    writing.join()
 
 
 def test_one_that_nobody_told_about_has_ended(child: subprocess.Popen[bytes], tmp_path: Path) -> None:

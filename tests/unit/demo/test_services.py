@@ -84,6 +84,22 @@ def test_what_is_killed_stays_down(services: Sleepers) -> None:
     assert not services.running("scheduler")
 
 
+def test_a_lost_machine_takes_along_what_has_a_session_of_its_own(services: Sleepers, tmp_path: Path) -> None:
+    """As each process of PostgreSQL has: none may be left when another server gets the same files."""
+    child = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True)"
+    program = f"import subprocess, sys, time\nprint({child}.pid, flush=True)\ntime.sleep(600)"
+    services.command = [sys.executable, "-c", program]
+    services.start_service("postgresql")
+    log = tmp_path / "logs" / "postgresql.log"
+    eventually(lambda: log.read_text().strip().isdigit())
+    services.pause_service("postgresql")
+    status = Path(f"/proc/{log.read_text().strip()}/stat")
+    eventually(lambda: status.read_text().rpartition(")")[2].split()[0] == "T")
+    services.resume_service("postgresql")
+    services.kill_service("postgresql")
+    assert processes.leftovers(tmp_path) == []
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_lost_machine_takes_what_runs_there_along(services: Sleepers, tmp_path: Path, whole: bool) -> None:
     services.command = PARENT
@@ -92,7 +108,7 @@ def test_a_lost_machine_takes_what_runs_there_along(services: Sleepers, tmp_path
     eventually(lambda: log.read_text().strip().isdigit())
     services.kill_service("scheduler", whole=whole)
     if whole:
-        eventually(lambda: processes.leftovers(tmp_path) == [])
+        assert processes.leftovers(tmp_path) == []
     else:
         assert processes.leftovers(tmp_path) == [int(log.read_text())]
 

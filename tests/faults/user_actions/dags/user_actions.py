@@ -72,10 +72,10 @@ with dag("dag_timeout", dagrun_timeout=timedelta(seconds=TIMEOUTS["dag_s"])):
     TrainingJobOperator(task_id=TASK_ID, job=TRAINING)
 
 with dag("task_timeout"):
-    TrainingJobOperator(task_id=TASK_ID, job=TRAINING, execution_timeout=timedelta(seconds=15), retries=0)
+    TrainingJobOperator(task_id=TASK_ID, job=TRAINING, execution_timeout=timedelta(seconds=45), retries=0)
 
 with dag("long_task_timeout"):
-    TrainingJobOperator(task_id=TASK_ID, job=TRAINING, execution_timeout=timedelta(seconds=45), retries=1)
+    TrainingJobOperator(task_id=TASK_ID, job=TRAINING, execution_timeout=timedelta(seconds=90), retries=1)
 
 with dag("deferral_timeout"):
     TriggersTimeoutOperator(task_id=TASK_ID, job=TRAINING)
