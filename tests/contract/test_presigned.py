@@ -30,9 +30,11 @@ __all__ = ["aws_program", "signed"]
 VERSIONS = ["s3", "s3v4"]
 KEY = "folder/ä b+c%&=?#~.txt"
 # The first call to STS has the server import moto: on a busy machine that takes longer than httpx waits.
-get, head, put, delete = (
-    functools.partial(call, timeout=60) for call in (httpx.get, httpx.head, httpx.put, httpx.delete)
-)
+TIMEOUT_S = 60
+get = functools.partial(httpx.get, timeout=TIMEOUT_S)
+head = functools.partial(httpx.head, timeout=TIMEOUT_S)
+put = functools.partial(httpx.put, timeout=TIMEOUT_S)
+delete = functools.partial(httpx.delete, timeout=TIMEOUT_S)
 
 
 @pytest.fixture(scope="module", autouse=True)

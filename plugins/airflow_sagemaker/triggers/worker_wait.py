@@ -10,23 +10,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Coroutine
-from concurrent.futures import Future, wait
-from contextlib import aclosing, suppress
-from threading import Event, Thread
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
 
 from airflow_sagemaker.triggers.log_stream import XComCursor
+from airflow_sagemaker.triggers.loop_thread import UNWIND_S, run_apart
 from airflow_sagemaker.triggers.polling import PollingTrigger
 from airflow_sagemaker.triggers.shared_poll_watch import Tick, Watch
 
 FIRST_LOOK_S = 0.05
 GROWTH = 1.05
 """Each pause by so much longer: the end of a job is seen late by 5 % of its time at most."""
-UNWIND_S = 10.0
-"""How long an interrupted wait may take to close its connections."""
-
-Answer = TypeVar("Answer")
 
 
 class HandOverCursor(XComCursor):
@@ -87,41 +82,3 @@ async def _looks(watch: Watch, cursor: HandOverCursor, most_s: float, limit_s: f
         yield Tick(watch.begin_look(), swept=True, gone=frozenset(watch.names))
         pause_s = min(pause_s * GROWTH, most_s)
     cursor.hands_over = True
-
-
-def run_apart(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """Run on an event loop in a thread of its own; what interrupts the calling thread ends it."""
-    running: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
-    answer: Future[Answer] = Future()
-    interrupted = Event()
-
-    async def hold() -> Answer:
-        task = asyncio.current_task()
-        assert task is not None
-        running.set_result((asyncio.get_running_loop(), task))
-        if interrupted.is_set():  # nobody may have seen that there is something to cancel
-            work.close()
-            raise asyncio.CancelledError
-        return await work
-
-    def run() -> None:
-        try:
-            answer.set_result(asyncio.run(hold()))
-        except BaseException as error:  # whatever it is, it is the caller's
-            answer.set_exception(error)
-
-    thread = Thread(target=run, name="wait on the worker", daemon=True)
-    try:
-        # Within: on a busy machine a signal may come before the thread says that it runs.
-        thread.start()
-        return answer.result()
-    except BaseException:
-        interrupted.set()
-        if thread.ident is not None and not answer.done():
-            if running.done():
-                loop, task = running.result()
-                with suppress(RuntimeError):  # it has ended just now
-                    loop.call_soon_threadsafe(task.cancel)
-            wait([answer], UNWIND_S)
-            thread.join(UNWIND_S)
-        raise

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sagemaker_local.api.cloudwatch_alarms import put_alarm
-from sagemaker_local.cloudwatch import alarm_evaluator, transitions
+from sagemaker_local.cloudwatch import alarm_evaluator, measurements, transitions
 from sagemaker_local.cloudwatch.alarm_evaluator import AlarmEvaluator
 from sagemaker_local.cloudwatch.alarms import METRIC, Alarm, AlarmStore
 from sagemaker_local.cloudwatch.metric_store import MetricStore
@@ -92,7 +92,7 @@ def test_an_alarm_may_get_more_periods_while_it_is_measured(
 ) -> None:
     watched.put()
     watched.metrics.put("N", "m", {}, 7.0, at_s=NOW_S - 5)
-    measure = alarm_evaluator.measure
+    measure = measurements.measure
 
     def then_redefined(*arguments: Any) -> Any:
         found = measure(*arguments)

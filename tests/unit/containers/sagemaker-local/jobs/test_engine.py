@@ -93,7 +93,7 @@ async def test_a_job_in_use_cannot_be_deleted_and_a_finished_one_can(jobs, make_
 
 async def test_a_job_created_anew_as_its_namesake_goes_can_be_stopped(jobs, make_image, monkeypatch):
     uri = make_image("sleeper", {"train": SLEEP})
-    release, anew = jobs.engine.warm_pools.release, []
+    release, anew = jobs.engine.warm_pools.release, list[asyncio.Task[None]]()
 
     async def delete_and_create():
         await jobs.call("DeleteTrainingJob", TrainingJobName="name")

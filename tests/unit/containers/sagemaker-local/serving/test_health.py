@@ -82,7 +82,7 @@ async def test_a_ping_from_before_it_broke_a_connection_is_no_answer_to_that() -
 
 async def test_one_that_is_slow_to_say_that_it_is_well_is_not_kept_from_requests() -> None:
     """They wait 5 s for it, which is also the time between two regular pings."""
-    failed = []
+    failed: list[str] = []
     client = Pinged(200, TimeoutError(), ConnectionLost("broken"), 200)
     health = Health(failed.append, lambda: False)
     watching = asyncio.create_task(health.watch(cast(Client, client), None))

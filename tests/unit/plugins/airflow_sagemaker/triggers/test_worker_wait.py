@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import wait
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -17,8 +15,9 @@ import pytest
 
 from airflow_sagemaker.triggers import worker_wait
 from airflow_sagemaker.triggers.job import JobTrigger
+from airflow_sagemaker.triggers.loop_thread import THREAD_NAME
 from airflow_sagemaker.triggers.shared_poll_watch import Watch
-from airflow_sagemaker.triggers.worker_wait import HandOverCursor, run_apart, wait_on_worker
+from airflow_sagemaker.triggers.worker_wait import HandOverCursor, wait_on_worker
 
 TASK = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=None, try_number=1)
 
@@ -72,7 +71,7 @@ def trigger(**fields: Any) -> JobTrigger:
 
 
 def waits() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "wait on the worker"]
+    return [thread for thread in threading.enumerate() if thread.name == THREAD_NAME]
 
 
 def test_a_short_job_ends_on_the_worker(aws: Any, xcoms: dict[str, Any]) -> None:
@@ -165,67 +164,3 @@ def test_the_deadline_of_the_job_holds_here_too(aws: Any, xcoms: dict[str, Any])
     assert event is not None
     assert event["end"] == "timed_out"
     assert aws.stopped == ["job"]
-
-
-def test_what_is_interrupted_closes_what_it_has_open() -> None:
-    seen: list[str] = []
-
-    async def work() -> None:
-        try:
-            send()
-            await asyncio.sleep(600)
-        finally:
-            seen.append("closed")
-
-    with handled(up), pytest.raises(TimeIsUp):
-        run_apart(work())
-    assert seen == ["closed"]
-    assert not waits()
-
-
-@pytest.mark.parametrize("begun", [True, False], ids=["work has begun", "work has not begun"])
-def test_what_is_interrupted_while_its_thread_starts_does_not_go_on(
-    monkeypatch: pytest.MonkeyPatch, begun: bool
-) -> None:
-    seen: list[str] = []
-    at_work, may_begin = threading.Event(), threading.Event()
-
-    class Interrupted(threading.Thread):
-        """As when a signal comes before the new thread has said that it runs."""
-
-        def start(self) -> None:
-            super().start()
-            if begun:
-                may_begin.set()
-                assert at_work.wait(60)
-            raise TimeIsUp
-
-        def run(self) -> None:
-            assert may_begin.wait(60)
-            super().run()
-
-    async def work() -> None:
-        try:
-            at_work.set()
-            await asyncio.sleep(600)
-        finally:
-            seen.append("closed")
-
-    def join(future: Any, timeout_s: float) -> None:
-        may_begin.set()  # now that it waits for the end
-        wait(future, timeout_s)
-
-    monkeypatch.setattr(worker_wait, "Thread", Interrupted)
-    monkeypatch.setattr(worker_wait, "wait", join)
-    with pytest.raises(TimeIsUp):
-        run_apart(work())
-    assert seen == (["closed"] if begun else [])
-    assert not waits()
-
-
-def test_an_error_of_the_work_is_the_callers() -> None:
-    async def work() -> None:
-        raise ValueError("of the work")
-
-    with pytest.raises(ValueError, match="of the work"):
-        run_apart(work())
