@@ -2,124 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
-from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG, Asset
-from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout, TaskDeferred
 
 from airflow_sagemaker import errors
-from airflow_sagemaker.hooks.jobs import JobHook
-from airflow_sagemaker.kinds import JobKind
-from airflow_sagemaker.names import TEMPLATE_MACROS, run_key
-from airflow_sagemaker.operators.base import identity_of, start_of, will_retry
+from airflow_sagemaker.names import run_key
 from airflow_sagemaker.operators.job import BACKSTOP_S, PENDING_ALLOWANCE_S
 from airflow_sagemaker.operators.processing import ProcessingJobOperator
-from airflow_sagemaker.operators.training import TrainingJobOperator
 from airflow_sagemaker.specs.processing import ProcessingJob, ProcessingOutput
 from airflow_sagemaker.specs.training import TrainingJob
-from airflow_sagemaker.submission import STATE_KEY, NameTakenError
-from airflow_sagemaker.task_record import Asked, Start, TaskRecord
+from airflow_sagemaker.submission import STATE_KEY
 from airflow_sagemaker.triggers import worker_wait
+from tests.unit.plugins.airflow_sagemaker.operators.job_task import (
+    RUN_ID,
+    Jobs,
+    context,
+    deferred,
+    operator,
+    tags_of,
+)
 
-RUN_ID = "manual__2026-01-01T00:00:00+00:00"
-JOB = TrainingJob(image="digits", output="builds/{{ run_key(run_id) }}/", max_runtime_s=60)
-
-
-class Store(dict[str, Any]):
-    def set(self, key: str, value: Any) -> None:
-        self[key] = value
-
-
-class Jobs:
-    """What a task did to AWS."""
-
-    def __init__(self) -> None:
-        self.created: list[Mapping[str, Any]] = []
-        self.stopped: list[str] = []
-        self.found: dict[str, Any] | None = None
-
-
-@pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> Jobs:
-    seen = Jobs()
-
-    def create(_: JobHook, kind: JobKind, request: Mapping[str, Any]) -> None:
-        if seen.found:
-            raise NameTakenError
-        seen.created.append(request)
-
-    def describe(_: JobHook, kind: JobKind, name: str) -> dict[str, Any]:
-        return {"TrainingJobName": name, "TrainingJobArn": "arn:job", **(seen.found or {})}
-
-    def tags(_: JobHook, arn: str) -> dict[str, str]:
-        found: dict[str, str] = (seen.found or {}).get("tags", {})
-        return found
-
-    def stop(_: JobHook, kind: JobKind, name: str) -> bool:
-        seen.stopped.append(name)
-        return True
-
-    monkeypatch.setattr(JobHook, "create", create)
-    monkeypatch.setattr(JobHook, "describe", describe)
-    monkeypatch.setattr(JobHook, "tags", tags)
-    monkeypatch.setattr(JobHook, "stop", stop)
-    return seen
-
-
-@pytest.fixture(autouse=True)
-def connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    extra = {
-        "region_name": "us-east-1",
-        "sagemaker": {
-            "bucket": "data",
-            "role_arn": "arn:aws:iam::123456789012:role/sagemaker",
-            "poll_interval_s": 0.5,
-        },
-    }
-    connection = {"conn_type": "aws", "login": "key-id", "password": "secret", "extra": extra}
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_SAGEMAKER", json.dumps(connection))
-
-
-def operator(**arguments: Any) -> TrainingJobOperator:
-    with DAG("digits__model_build", schedule=None, user_defined_macros=TEMPLATE_MACROS):
-        return TrainingJobOperator(task_id="train", **{"job": JOB, **arguments})
-
-
-def context(task: Any, *, try_number: int = 1, max_tries: int = 0, store: Store | None = None) -> Any:
-    ti = SimpleNamespace(
-        dag_id="digits__model_build",
-        run_id=RUN_ID,
-        task_id=task.task_id,
-        map_index=-1,
-        try_number=try_number,
-        max_tries=max_tries,
-        task=task,
-    )
-    found = store if store is not None else Store()
-    return {"ti": ti, "run_id": RUN_ID, "task_state_store": found}
-
-
-def remembering(name: str) -> Store:
-    store = Store()
-    TaskRecord(store, STATE_KEY).write(Asked(name, "work", 0, Start(max_tries=0), "0.x"))
-    return store
-
-
-def tags_of(request: Mapping[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in request["Tags"]}
-
-
-def deferred(task: Any, around: Any) -> TaskDeferred:
-    task.render_template_fields(around)
-    with pytest.raises(TaskDeferred) as raised:
-        task.execute(around)
-    return raised.value
+pytestmark = pytest.mark.usefixtures("connection")
 
 
 def test_a_task_submits_its_rendered_job_and_waits_in_the_triggerer(jobs: Jobs) -> None:
@@ -283,168 +189,6 @@ def test_completion_gives_the_results(jobs: Jobs) -> None:
     assert task.execute_complete(context(task), event) == {"model_uri": "s3://x"}
 
 
-def test_a_kill_on_the_worker_stops_the_job(jobs: Jobs) -> None:
-    operator().on_kill()
-    assert jobs.stopped == []
-    task = operator()
-    deferred(task, context(task))
-    task.on_kill()
-    assert jobs.stopped == [jobs.created[0]["TrainingJobName"]]
-
-
-def test_a_kill_while_the_job_is_being_made_stops_it_as_soon_as_it_is_there(
-    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Airflow calls ``on_kill`` from a signal handler, and the task goes on where it was."""
-    task = operator()
-
-    def create(_: JobHook, kind: JobKind, request: Mapping[str, Any]) -> None:
-        monkeypatch.setattr(JobHook, "describe", lambda *_: None)  # AWS knows no such job yet
-        task.on_kill()
-        assert jobs.stopped == []
-        jobs.created.append(request)
-
-    monkeypatch.setattr(JobHook, "create", create)
-    with pytest.raises(errors.JobStoppedError, match="killed while it was being made"):
-        task.execute(context(task))
-    assert jobs.stopped == [jobs.created[0]["TrainingJobName"]]
-
-
-def test_a_kill_before_create_makes_no_job(jobs: Jobs) -> None:
-    task = operator()
-    task.on_kill()
-    with pytest.raises(errors.JobStoppedError, match="killed"):
-        task.execute(context(task))
-    assert (jobs.created, jobs.stopped) == ([], [])
-
-
-def test_a_kill_while_the_state_store_is_written_makes_no_job(jobs: Jobs) -> None:
-    task = operator()
-
-    class Killing(Store):
-        def set(self, key: str, value: Any) -> None:
-            super().set(key, value)
-            task.on_kill()
-
-    with pytest.raises(errors.JobStoppedError, match="killed"):
-        task.execute(context(task, store=Killing()))
-    assert (jobs.created, jobs.stopped) == ([], [])
-
-
-@pytest.mark.parametrize("end", ["completed", "trouble"])
-def test_a_kill_that_comes_before_a_worker_knows_what_it_resumes_is_not_forgotten(
-    jobs: Jobs, end: str
-) -> None:
-    task = operator()
-    task.on_kill()
-    event = {"job_name": "the-job", "end": end, "results": {}}
-    with pytest.raises(errors.JobStoppedError, match="'the-job'"):
-        task.resume_execution("execute_complete", {"event": event}, context(task))
-    assert jobs.stopped == ["the-job"]
-
-
-def test_an_execution_timeout_after_create_was_called_stops_the_job(
-    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Airflow unwinds the task, then calls ``on_kill`` (``_run_execute_callable`` in task_runner.py)."""
-    task = operator()
-
-    def create(_: JobHook, kind: JobKind, request: Mapping[str, Any]) -> None:
-        jobs.created.append(request)
-        jobs.found = {"TrainingJobStatus": "InProgress", "tags": tags_of(request)}
-        raise AirflowTaskTimeout
-
-    monkeypatch.setattr(JobHook, "create", create)
-    with pytest.raises(AirflowTaskTimeout):
-        task.execute(context(task))
-    task.on_kill()
-    task.on_kill()
-    assert jobs.stopped == [jobs.created[0]["TrainingJobName"]]
-
-
-@pytest.mark.parametrize(("max_tries", "stops"), [(0, True), (1, False)], ids=["last try", "retried"])
-def test_a_create_without_an_answer_leaves_no_job_behind_where_no_try_finds_it(
-    jobs: Jobs, monkeypatch: pytest.MonkeyPatch, max_tries: int, stops: bool
-) -> None:
-    task = operator(retries=max_tries)
-
-    def create(_: JobHook, kind: JobKind, request: Mapping[str, Any]) -> None:
-        jobs.found = {"TrainingJobStatus": "InProgress", "tags": tags_of(request)}
-        raise errors.UnreachableError("t", "no answer", "r")
-
-    monkeypatch.setattr(JobHook, "create", create)
-    with pytest.raises(errors.UnreachableError):
-        task.execute(context(task, max_tries=max_tries))
-    assert bool(jobs.stopped) is stops
-
-
-def test_a_kill_never_stops_somebody_elses_job(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    task = operator()
-    jobs.found = {"TrainingJobStatus": "InProgress", "tags": {}}
-
-    def create(_: JobHook, kind: JobKind, request: Mapping[str, Any]) -> None:
-        task.on_kill()
-        raise NameTakenError
-
-    monkeypatch.setattr(JobHook, "create", create)
-    with pytest.raises((errors.ForeignResourceError, errors.JobStoppedError)):
-        task.execute(context(task))
-    task.on_kill()
-    assert jobs.stopped == []
-
-
-def test_a_deferral_timeout_stops_the_job(jobs: Jobs) -> None:
-    task, store = operator(), remembering("the-job")
-    with pytest.raises(errors.JobTimedOutError, match="'the-job'") as raised:
-        task.resume_execution("__fail__", {"error": "Trigger timeout"}, context(task, store=store))
-    assert isinstance(raised.value.__cause__, TaskDeferralTimeout)
-    assert jobs.stopped == ["the-job"]
-
-
-@pytest.mark.parametrize(("max_tries", "stopped"), [(0, ["the-job"]), (1, [])], ids=["last try", "retried"])
-def test_a_broken_trigger_stops_the_job_unless_a_retry_will_find_it(
-    jobs: Jobs, max_tries: int, stopped: list[str]
-) -> None:
-    task, store = operator(retries=max_tries), remembering("the-job")
-    around = context(task, max_tries=max_tries, store=store)
-    with pytest.raises(TaskDeferralError):
-        task.resume_execution("__fail__", {"error": "Trigger failure", "traceback": []}, around)
-    assert jobs.stopped == stopped
-
-
-def test_the_start_of_a_try_is_read_from_its_context() -> None:
-    task = operator(retries=2)
-    around = context(task, try_number=3, max_tries=4)
-    assert start_of(around) == Start(max_tries=4, retries=2, try_number=3, clear_number=0)
-    around["dag_run"] = SimpleNamespace(clear_number=5)
-    assert start_of(around).clear_number == 5
-
-
-@pytest.mark.parametrize(
-    ("error", "try_number", "expected"),
-    [
-        (errors.ThrottledError("t", "c", "r"), 1, True),
-        (errors.ThrottledError("t", "c", "r"), 2, False),
-        (errors.AccessDeniedError("t", "c", "r"), 1, False),
-        (RuntimeError("anything"), 1, True),
-    ],
-    ids=["a retry is left", "none is left", "the policy says no", "none of ours"],
-)
-def test_whether_a_retry_comes(error: Exception, try_number: int, expected: bool) -> None:
-    task = operator(retries=1)
-    assert will_retry(task, context(task, try_number=try_number, max_tries=1), error) is expected
-
-
-def test_a_mapped_task_is_a_task_of_its_own() -> None:
-    task = operator()
-    around = context(task)
-    plain = identity_of(around)
-    around["ti"].map_index = 0
-    assert identity_of(around).digest != plain.digest
-    around["ti"].map_index = None
-    assert identity_of(around) == plain
-
-
 def test_links_lead_to_the_console(jobs: Jobs) -> None:
     task = operator()
     deferred(task, context(task))
@@ -466,31 +210,3 @@ def test_a_job_without_outputs_has_no_output_link(jobs: Jobs) -> None:
 def test_a_wrong_spec_fails_when_the_dag_is_parsed() -> None:
     with pytest.raises(ValueError, match="hyperparameter"):
         TrainingJob.model_validate({"image": "digits", "output": "o/", "hyperparameter": {}})
-
-
-def test_parsing_a_dag_imports_no_client(tmp_path: Any) -> None:
-    import subprocess
-
-    program = (
-        "import sys\n"
-        "import airflow_sagemaker.operators.processing, airflow_sagemaker.operators.training\n"
-        "import airflow_sagemaker.operators.compilation, airflow_sagemaker.operators.transform\n"
-        "import airflow_sagemaker.operators.model, airflow_sagemaker.operators.endpoint\n"
-        "heavy = {'boto3', 'botocore', 'aiobotocore', 'sagemaker', 'great_expectations', 'pandas'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=_environment(tmp_path),
-    )
-    assert done.stdout.splitlines()[-1] == "[]"
-
-
-def _environment(home: Any) -> dict[str, str]:
-    import os
-
-    plugins = next(path for path in sys.path if path.endswith("plugins"))
-    return {**os.environ, "AIRFLOW_HOME": str(home), "PYTHONPATH": plugins}
