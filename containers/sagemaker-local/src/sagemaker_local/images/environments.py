@@ -185,7 +185,10 @@ async def _build(target: Path, python: Python, steps: Sequence[Requirements], lo
         commands = [[str(python.executable), "-m", "venv", str(target)]]
         install = [str(target / "bin/python"), "-m", "pip", "install", "--quiet", "--no-input"]
     for step in steps:
-        options = await asyncio.to_thread(usable, step.options, log)
+        left_out: list[str] = []  # a log is written by the event loop's thread alone
+        options = await asyncio.to_thread(usable, step.options, left_out.append)
+        for line in left_out:
+            log(line)
         commands.append([*install, *options, *(["-r", str(step.file)] if step.file else step.lines)])
     for command in commands:
         await _run(command, ", ".join(map(str, steps)), log)

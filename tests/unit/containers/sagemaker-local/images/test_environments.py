@@ -7,7 +7,7 @@ import pytest
 
 from sagemaker_local.executors.base import ImageError
 from sagemaker_local.images import environments
-from sagemaker_local.images.environments import EnvironmentCache, cache_directory, find_python
+from sagemaker_local.images.environments import EnvironmentCache, Requirements, cache_directory, find_python
 
 
 @pytest.fixture
@@ -98,3 +98,17 @@ async def test_a_change_in_an_included_file_makes_another_environment(cache, tmp
     (tmp_path / "base.txt").unlink()
     with pytest.raises(ImageError, match=r"base\.txt cannot be read"):
         await cache.environment(tmp_path / "requirements.txt", None, print)
+
+
+async def test_what_is_said_of_a_build_is_said_on_the_event_loop(cache, package):
+    """Jobs' logs are of the event loop's thread, and an index is asked in another."""
+    lines = []
+
+    def write(line):
+        asyncio.get_running_loop()
+        lines.append(line)
+
+    without = "--extra-index-url http://127.0.0.1:1/simple"
+    steps = [Requirements(lines=(str(package),), options=(without,))]
+    await cache.environment(steps, None, write)
+    assert f"sagemaker-local: goes on without {without}: it does not answer" in lines
