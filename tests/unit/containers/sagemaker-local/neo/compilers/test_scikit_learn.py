@@ -212,6 +212,8 @@ NATIVE = {
     "bayes of bits": "predict_proba",
     "columns": "predict_proba",
 }
+CLOSE = ("network regression", "deep network two classes")
+"""Of those, where native code is less than twice as fast: on another processor it may be slower."""
 METHODS = {**ONNX, **{kind: (method,) for kind, method in NATIVE.items()}}
 
 
@@ -266,7 +268,10 @@ def test_the_compiled_model_answers_like_the_original(
     assert compiled[kind].code == 0, compiled[kind].read("output/failure")
     manifest = json.loads((fitted / kind / "compiled/manifest.json").read_text())
     assert tuple(output["method"] for output in manifest["outputs"]) == METHODS[kind]
-    assert manifest["runtime"] == ("native" if kind in NATIVE else "onnxruntime"), manifest["why"]
+    if kind in CLOSE:
+        assert manifest["why"].startswith(f"{manifest['runtime']} took least")
+    else:
+        assert manifest["runtime"] == ("native" if kind in NATIVE else "onnxruntime"), manifest["why"]
     assert manifest["check"]["calibration"]["rows"] == 50
     assert complaints[kind] == []
 
