@@ -83,10 +83,11 @@ def _scalars(shape: Shape) -> st.SearchStrategy[Any]:
             if shape.enum:
                 return st.sampled_from(shape.enum)
             pattern = shape.metadata.get("pattern")
-            if pattern and (
-                LOOK_AHEAD in pattern or UNPAIRED in pattern
-            ):  # slow, or not at all, by the pattern
-                return st.text(PLAIN, min_size=max(least, 1), max_size=max(least, min(most, LONGEST_TEXT)))
+            if pattern and (LOOK_AHEAD in pattern or UNPAIRED in pattern):  # slow or not at all by from_regex
+                texts = st.text(PLAIN, min_size=max(least, 1), max_size=max(least, min(most, LONGEST_TEXT)))
+                # What stands before a look-ahead is plain text in all patterns of the models.
+                begins, ahead, _ = pattern.partition(LOOK_AHEAD)
+                return texts.map(lambda text: begins + text) if ahead else texts
             if pattern and (compiled := _compiled(pattern)):
                 texts = st.from_regex(compiled, fullmatch=True, alphabet=ASCII)
                 return texts.filter(lambda text: least <= len(text) <= most)
