@@ -108,16 +108,18 @@ def test_callers_that_come_together_share_a_cold_start(probe: Probe, endpoint: s
 
 def test_more_than_its_concurrency_is_throttled(probe: Probe) -> None:
     endpoint = probe.endpoint(config(probe, probe.model(SHOW_REQUESTS="yes")))
+    gate = probe.gate()
     with ThreadPoolExecutor(3) as callers:
-        under_way = [callers.submit(probe.ask, endpoint, "pause", b"5") for _ in range(3)]
-        eventually(lambda: probe.printed(endpoint).count("asked 5") == 3)
+        under_way = [callers.submit(probe.ask, endpoint, "hold", gate.encode()) for _ in range(3)]
+        eventually(lambda: probe.printed(endpoint).count(f"asked {gate}") == 3)
         for _ in range(3):
             with pytest.raises(ClientError) as refused:
-                probe.ask(endpoint, "pause", b"5")
+                probe.ask(endpoint, body=b"one more")
             assert refused.value.response["Error"]["Code"] == "ThrottlingException"
             assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
         assert not any(each.done() for each in under_way)
-    assert [each.result() for each in under_way] == [b"5"] * 3
+        probe.open_gate(gate)
+    assert [each.result() for each in under_way] == [gate.encode()] * 3
     assert probe.ask(endpoint, body=b"then it goes on") == b"then it goes on"
     probe.delete(endpoint)
 
